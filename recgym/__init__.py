@@ -1,0 +1,3 @@
+"""recgym: Gymnasium environments for recommender systems that decide over time."""
+
+__version__ = "0.1.0"
