@@ -1,0 +1,69 @@
+"""Reference agents. They speak Stable-Baselines3's language.
+
+>>> from recgym import agents
+>>> agent = agents.make("rec2inf", env, distance="embedding")
+>>> action, _ = agent.predict(observation)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recgym.agents.base import Agent, AgentConfig, AgentError
+
+_ANY = {"random": "recgym.agents.random:RandomAgent"}
+_BY_PROBLEM: dict[str, dict[str, str]] = {
+    "InfluencePath": {
+        "popularity": "recgym.agents.influence_path.popularity:PopularityAgent",
+        "jump": "recgym.agents.influence_path.jump:JumpAgent",
+        "rec2inf": "recgym.agents.influence_path.rec2inf:Rec2Inf",
+        "lookahead": "recgym.agents.influence_path.lookahead:Lookahead",
+        "random_candidates": "recgym.agents.influence_path.candidates:RandomCandidates",
+        "maskable_ppo": "recgym.agents.influence_path.maskable_ppo:MaskablePPOAgent",
+    },
+}
+
+
+def names(env_id: str) -> list[str]:
+    """Names of the agents for an environment id."""
+    return list(_known(env_id))
+
+
+def agent_class(name: str, env_id: str) -> type[Agent]:
+    """An agent's class by name; raises :class:`AgentError` that lists the known ones."""
+    from recgym.agents.base import AgentError
+
+    known = _known(env_id)
+    if name not in known:
+        raise AgentError(f"There is no agent {name!r} for {env_id}. Known: {', '.join(known)}.")
+    module, attribute = known[name].split(":")
+    return getattr(import_module(module), attribute)
+
+
+def make(name: str, env: Any, **config: Any) -> Agent:
+    """An agent for ``env``, single or vector.
+
+    Raises:
+        AgentError: an unknown agent, an unknown setting, or an impossible one.
+    """
+    from recgym.agents.base import problem_of
+
+    problem_of(env)
+    kind = agent_class(name, env.unwrapped.spec.id)
+    return kind(env, kind.Config.from_dict(config))
+
+
+def _known(env_id: str) -> dict[str, str]:
+    name = env_id.rsplit("/", 1)[-1].rsplit("-v", 1)[0].removesuffix("Tiny")
+    return {**_ANY, **_BY_PROBLEM.get(name, {})}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Agent", "AgentConfig", "AgentError"):
+        return getattr(import_module("recgym.agents.base"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["Agent", "AgentConfig", "AgentError", "agent_class", "make", "names"]

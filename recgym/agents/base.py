@@ -1,0 +1,143 @@
+"""What every agent is: Stable-Baselines3's language, a typed configuration, and what it saw."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from recgym.envs.core import Problem
+
+Sees = Literal["log", "simulator", "privileged"]
+
+
+class AgentError(ValueError):
+    """An agent that cannot be made, loaded or used so; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """Base of all configurations: frozen, and unknown keys are refused."""
+
+    seed: int = 0
+    """Of the agent's own random choices."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]):
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise AgentError(
+                f"Unknown settings {unknown}. This agent takes: {', '.join(sorted(known))}."
+            )
+        return cls(**values)
+
+
+def problem_of(env: Any) -> Problem:
+    """The rules behind a single or vector environment, wrapped or not."""
+    problem = getattr(env.unwrapped, "problem", None)
+    if not isinstance(problem, Problem):
+        raise AgentError(f"{env} is not an environment of recgym.")
+    return problem
+
+
+class Agent(ABC):
+    """Predicts actions for one observation or a batch of them.
+
+    An agent learns from the logged data (``problem.log``) and the environment's public interface.
+    ``sees`` says what it used: ``log``, ``simulator`` (trained on rewards of the simulated user)
+    or ``privileged`` (reads the simulated user itself).
+    """
+
+    name: ClassVar[str]
+    sees: ClassVar[Sees] = "log"
+    Config: ClassVar[type[AgentConfig]] = AgentConfig
+
+    def __init__(self, env: Any, config: AgentConfig | None = None):
+        self.config = config or self.Config()
+        self.problem = problem_of(env)
+        self.rng = np.random.default_rng(self.config.seed)
+
+    @property
+    def privileged(self) -> bool:
+        """Whether it reads the simulated user's internals."""
+        return self.sees == "privileged"
+
+    @abstractmethod
+    def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
+        """Actions (B, ...) for a batch of observations (B, ...)."""
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]:
+        """(actions, state) for one observation or a batch, as Stable-Baselines3's models do."""
+        space = self.problem.observation_space
+        key = next(key for key in space if space[key].shape)
+        single = np.ndim(observation[key]) == len(space[key].shape or ())
+        # Stable-Baselines3 hands Discrete entries over as (B, 1) or (B,)
+        batch = {
+            key: np.asarray(value)[None] if single else np.asarray(value)
+            for key, value in observation.items()
+        }
+        for key, value in batch.items():
+            batch[key] = value.reshape(len(value), *(space[key].shape or ()))
+        action = self.act(batch, deterministic=deterministic)
+        return (action[0] if single else action), state
+
+    def learn(
+        self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
+    ) -> Agent:
+        """Train, where there is something to train; returns the agent."""
+        return self
+
+    def save(self, path: str | Path) -> None:
+        """Write the agent to a folder, safe to load on another machine."""
+        from recgym.models.store import write_json
+
+        write_json(Path(path) / "agent.json", self._card())
+
+    @classmethod
+    def load(cls, path: str | Path, env: Any) -> Agent:
+        """Read an agent that :meth:`save` wrote, for ``env``.
+
+        Raises:
+            AgentError: another agent's folder, or one for other data.
+            StoreError: a missing or damaged file.
+        """
+        from recgym.models.store import read_json
+
+        card = read_json(Path(path) / "agent.json")
+        if card.get("agent") != cls.name:
+            raise AgentError(f"{path} holds agent {card.get('agent')!r}, not {cls.name!r}.")
+        agent = cls(env, cls.Config.from_dict(card["config"]))
+        if card["data"] != agent._data_fingerprint():
+            raise AgentError(
+                f"{path} was made for other data ({card['n_actions']:,} items) than this "
+                f"environment's. Train the agent again on them."
+            )
+        return agent
+
+    def _card(self) -> dict[str, Any]:
+        return {
+            "agent": self.name,
+            "config": json.loads(json.dumps(asdict(self.config))),
+            "data": self._data_fingerprint(),
+            "n_actions": int(getattr(self.problem.action_space, "n", 0)),
+        }
+
+    def _data_fingerprint(self) -> str:
+        log = getattr(self.problem, "log", None)
+        return "" if log is None else log.fingerprint
+
+
+def choose_uniformly(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(B,) int64: one of the true entries of each row of ``mask`` (B, A), uniformly."""
+    return np.where(mask, rng.random(mask.shape), -1.0).argmax(axis=1)

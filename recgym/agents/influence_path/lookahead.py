@@ -1,0 +1,73 @@
+"""A patient look-ahead that reads the simulated user: a privileged reference, not a method.
+
+Of the k most natural items it tries each on the user itself and takes the one that raises
+log P(objective) most, less what its own unnaturalness costs. It offers the objective only with the
+last recommendation: a myopic look-ahead offers it as soon as it pays and earns far less. It is no
+upper bound; the exact optimum exists on the tiny world (:func:`recgym.testing.optimum`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recgym.agents.base import Agent, AgentConfig, AgentError
+from recgym.agents.influence_path.rec2inf import best_first
+from recgym.envs.influence_path.dynamics import InfluencePath
+from recgym.envs.influence_path.rewards import log_acceptance
+
+
+@dataclass(frozen=True)
+class LookaheadConfig(AgentConfig):
+    """How widely it looks."""
+
+    k: int = 50
+    """Items tried at each step."""
+    chunk: int = 1024
+    """Histories per call of the evaluator, to bound memory."""
+
+
+class Lookahead(Agent):
+    """One step of look-ahead over the user's k most likely unseen items."""
+
+    name = "lookahead"
+    sees = "privileged"
+    Config = LookaheadConfig
+    config: LookaheadConfig
+    problem: InfluencePath
+
+    def __init__(self, env: Any, config: LookaheadConfig | None = None):
+        super().__init__(env, config)
+        if not 1 <= self.config.k <= self.problem.log.n_items:
+            raise AgentError(
+                f"k must be in 1..{self.problem.log.n_items} (the items), got {self.config.k}."
+            )
+
+    def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
+        user, weights = self.problem.evaluator, self.problem.weights
+        history, objective = observation["history"], observation["objective"]
+        legal = observation["action_mask"] > 0
+        rows = np.arange(len(objective))
+        legal[rows, objective] = False
+        log_prob = user.log_prob(history)
+        top = best_first(np.where(legal, log_prob, -np.inf), self.config.k)  # (B, k)
+        after = np.concatenate(
+            [np.repeat(history[:, None, 1:], top.shape[1], axis=1), top[:, :, None]], axis=2
+        ).reshape(-1, history.shape[1])
+        target = np.repeat(objective, top.shape[1])
+        interest = np.concatenate(
+            [
+                user.log_prob(after[i : i + self.config.chunk])[
+                    np.arange(len(target[i : i + self.config.chunk])),
+                    target[i : i + self.config.chunk],
+                ]
+                for i in range(0, len(target), self.config.chunk)
+            ]
+        ).reshape(top.shape)
+        follow = log_acceptance(np.take_along_axis(log_prob, top, axis=1), user.tau)
+        value = weights["interest"] * interest + weights["follow"] * follow
+        value[~np.take_along_axis(legal, top, axis=1)] = -np.inf
+        action = top[rows, value.argmax(axis=1)]
+        return np.where(observation["steps_left"] == 1, objective, action)

@@ -1,0 +1,110 @@
+"""What may be known of users from the log alone: next-item scorers and item vectors by name.
+
+Recommendation agents and wrappers build on these. None of them reads the simulated user.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import scipy.sparse as sp
+
+from recgym.data.log import InteractionLog
+from recgym.evaluators import held_out, load
+from recgym.evaluators.held_out import Scorer
+from recgym.models.cooccurrence import cooccurrence_counts, ppmi_vectors
+
+WINDOW, DECAY = 10, 0.8
+
+
+def names() -> list[str]:
+    """The names that :func:`scorer` knows."""
+    return sorted(_BACKBONES)
+
+
+def scorer(name: str, log: InteractionLog) -> Scorer:
+    """Scores (B, N) of the next item for histories (B, L), learned from ``log`` alone.
+
+    ``popularity``: counts. ``markov``: smoothed first-order counts. ``cooccurrence``: counts of
+    pairs at most ten events apart, decayed with distance, summed over the latest items.
+    ``sasrec``: a causal transformer (the one shipped, or trained by ``recgym train evaluator``).
+
+    Raises:
+        ValueError: an unknown name.
+        DataError: a network that has not been trained on this log; the message says how to.
+    """
+    if name not in _BACKBONES:
+        raise ValueError(f"There is no backbone {name!r}. Known: {', '.join(names())}.")
+    return _cached(name, _Key(log))
+
+
+def fingerprint(name: str, log: InteractionLog) -> str:
+    """Identifies a backbone; equal to an evaluator's when they are one and the same network."""
+    return load(name, log).fingerprint if name in _NETWORKS else f"{name}:{log.fingerprint}"
+
+
+@functools.lru_cache(maxsize=4)
+def _vectors(key: _Key, width: int) -> np.ndarray:
+    vectors = ppmi_vectors(key.log, min(width, key.log.n_items - 1))
+    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = vectors / np.maximum(norm, 1e-12)
+    unit.flags.writeable = False
+    return unit
+
+
+def item_vectors(log: InteractionLog, width: int = 64) -> np.ndarray:
+    """(N, width) float32 unit vectors of items from co-occurrence (PPMI, a closed-form item2vec).
+
+    An item that co-occurs with none has the zero vector.
+    """
+    return _vectors(_Key(log), width)
+
+
+class _Key:
+    """A log as a cache key, by fingerprint."""
+
+    def __init__(self, log: InteractionLog):
+        self.log = log
+
+    def __hash__(self) -> int:
+        return hash(self.log.fingerprint)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and other.log.fingerprint == self.log.fingerprint
+
+
+@functools.lru_cache(maxsize=16)
+def _cached(name: str, key: _Key) -> Scorer:
+    return _BACKBONES[name](key.log)
+
+
+def _cooccurrence(log: InteractionLog) -> Scorer:
+    counts = cooccurrence_counts(log, WINDOW, decay=DECAY)
+    mass = np.asarray(counts.sum(axis=1)).ravel()
+    profile = (sp.diags(1 / np.maximum(mass, 1.0)) @ counts).tocsr()  # P(j near i)
+    tiny = log.popularity / log.popularity.sum() * 1e-6  # breaks ties by popularity
+
+    def score(histories: np.ndarray) -> np.ndarray:
+        recent = histories[:, -WINDOW:]
+        weight = DECAY ** np.arange(recent.shape[1])[::-1]
+        row, column = np.nonzero(recent < log.n_items)
+        values = (weight[column], (row, recent[row, column]))
+        weights = sp.csr_matrix(values, shape=(len(recent), log.n_items))
+        return np.asarray((weights @ profile).todense()) + tiny
+
+    return score
+
+
+def _network(name: str) -> Callable[[InteractionLog], Scorer]:
+    return lambda log: load(name, log).log_prob
+
+
+_NETWORKS = ("sasrec", "bert4rec")
+_BACKBONES: dict[str, Callable[[InteractionLog], Scorer]] = {
+    "popularity": held_out.popularity_scorer,
+    "markov": held_out.markov_scorer,
+    "cooccurrence": _cooccurrence,
+    **{name: _network(name) for name in _NETWORKS},
+}
