@@ -6,9 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class DataError(ValueError):
@@ -172,7 +175,9 @@ class InteractionLog:
 
     def genre_label(self, item: int) -> str:
         """The genres of an item, separated by ``|``."""
-        return "|".join(g for g, has in zip(self.genre_names, self.genres[item], strict=True) if has)
+        return "|".join(
+            g for g, has in zip(self.genre_names, self.genres[item], strict=True) if has
+        )
 
     def keep(self, rows: np.ndarray, *, name: str | None = None) -> InteractionLog:
         """The same users and items with only the chosen rows (a mask or indices, kept in order)."""
@@ -212,6 +217,8 @@ class InteractionLog:
 
     def to_frame(self) -> pd.DataFrame:
         """The log as a frame of ``user_id, item_id[, rating][, timestamp]`` in its own order."""
+        import pandas as pd
+
         columns = {"user_id": self.user_ids[self.user], "item_id": self.item_ids[self.item]}
         if self.rating is not None:
             columns["rating"] = self.rating

@@ -1,0 +1,254 @@
+"""The data sets known by name, and :func:`load`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from recgym.data.log import DataError, InteractionLog
+from recgym.data.paths import dataset_dir, shared_dir
+from recgym.data.splits import k_core
+
+VARIANTS = ("raw", "clean", "paper")
+GROUPLENS = "https://files.grouplens.org/datasets"
+RESEARCH = "Research use with citation; no redistribution; not commercial (GroupLens)."
+REDISTRIBUTABLE = (
+    "Research use with citation; redistribution under the same terms; not commercial (GroupLens)."
+)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One data set that :func:`load` knows."""
+
+    name: str
+    title: str
+    licence: str  # one sentence
+    archive: str = ""  # the official file's name; '' where nothing needs to be downloaded
+    url: str = ""
+    size: int = 0  # bytes of the archive, 0 where unknown
+    sha256: str = ""
+    md5: str = ""
+    format: str = ""  # of `recgym.data.read`
+    counts: tuple[int, int, int] | None = None  # users, items, interactions of variant "raw"
+    variants: tuple[str, ...] = ("raw", "clean")
+    embedded: bool = False  # always present
+
+
+def _movielens(name: str, title: str, **fields) -> Dataset:
+    return Dataset(
+        name, title, archive=f"{name}.zip", url=f"{GROUPLENS}/movielens/{name}.zip", **fields
+    )
+
+
+DATASETS: Mapping[str, Dataset] = MappingProxyType(
+    {
+        entry.name: entry
+        for entry in (
+            Dataset(
+                "ml-latest-small",
+                "MovieLens latest-small (October 2016), part of recgym",
+                REDISTRIBUTABLE,
+                counts=(671, 9_066, 100_004),
+                embedded=True,
+            ),
+            Dataset(
+                "synthetic",
+                "A seeded Markov world of genres with a known transition matrix",
+                "None: made up by recgym.",
+                embedded=True,
+            ),
+            _movielens(
+                "ml-100k",
+                "MovieLens 100K (1998)",
+                licence=RESEARCH,
+                size=4_924_029,
+                sha256="50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
+                format="ml-100k",
+                counts=(943, 1_682, 100_000),
+            ),
+            _movielens(
+                "ml-1m",
+                "MovieLens 1M (2000)",
+                licence=RESEARCH,
+                size=5_917_549,
+                sha256="a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
+                format="ml-1m",
+                counts=(6_040, 3_706, 1_000_209),
+                variants=VARIANTS,
+            ),
+            _movielens(
+                "ml-20m",
+                "MovieLens 20M (2015)",
+                licence=REDISTRIBUTABLE,
+                size=198_702_078,
+                sha256="96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
+                format="ml-csv",
+                counts=(138_493, 26_744, 20_000_263),
+            ),
+            _movielens(
+                "ml-25m",
+                "MovieLens 25M (2019)",
+                licence=REDISTRIBUTABLE,
+                size=261_978_986,
+                sha256="8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa",
+                format="ml-csv",
+                counts=(162_541, 59_047, 25_000_095),
+            ),
+            Dataset(
+                "lastfm-2k",
+                "Last.fm 2K: artists tagged by users (HetRec 2011)",
+                "Non-commercial use with citation (Last.fm).",
+                archive="hetrec2011-lastfm-2k.zip",
+                url=f"{GROUPLENS}/hetrec2011/hetrec2011-lastfm-2k.zip",
+                md5="296d61afe4e8632b173fc2dd3be20ce2",
+                format="lastfm",
+                counts=(1_892, 12_523, 71_064),
+                variants=VARIANTS,
+            ),
+        )
+    }
+)
+
+
+def names() -> tuple[str, ...]:
+    """The names that :func:`load` knows."""
+    return tuple(DATASETS)
+
+
+def info(name: str) -> Dataset:
+    """Title, licence, address and checksum of a data set; :class:`DataError` if unknown."""
+    if name not in DATASETS:
+        raise DataError(
+            f"No data set is called {name!r}. Known: {', '.join(DATASETS)}. "
+            "Your own files: recgym.data.read(PATH)."
+        )
+    return DATASETS[name]
+
+
+def locate(name: str) -> Path | None:
+    """The folder that holds a data set on this machine, ``None`` where it is absent."""
+    entry = info(name)
+    if entry.embedded:
+        return None
+    folder = dataset_dir(name)
+    if folder.is_dir():
+        return folder
+    shared = shared_dir()
+    if shared is not None and (shared / name / "interactions.parquet").is_file():
+        return shared / name
+    return None
+
+
+def load(name: str, variant: str = "clean") -> InteractionLog:
+    """A data set by name.
+
+    Args:
+        name: one of :func:`names`.
+        variant: ``"raw"`` is everything; ``"clean"`` its 5-core (users and items with at least five
+            interactions); ``"paper"`` what the influence-path paper used (``ml-1m``,
+            ``lastfm-2k``). The synthetic world is always whole.
+
+    Looks in the cache (``RECGYM_CACHE``), then in the folder named by ``RECGYM_SHARED_DATA``.
+    Logs are immutable and kept in memory, so a second call costs nothing.
+
+    Raises:
+        DataError: unknown name or variant; the data set is not on this machine (the message is the
+            command that gets it).
+    """
+    entry = info(name)
+    if variant not in entry.variants:
+        raise DataError(f"{name} has no variant {variant!r}. It has: {', '.join(entry.variants)}.")
+    if entry.embedded:
+        return _embedded(name, variant)
+    folder = locate(name)
+    if folder is None:
+        raise DataError(absent(entry))
+    files = tuple(
+        (path.name, path.stat().st_size, path.stat().st_mtime_ns)
+        for path in sorted(folder.iterdir())
+        if path.is_file()
+    )
+    return _load(entry, variant, folder, files)
+
+
+def absent(entry: Dataset) -> str:
+    """The sentence that gets a data set."""
+    return (
+        f"{entry.name} is not on this machine: run `recgym data fetch {entry.name}`, or, without a "
+        f"network, download {entry.archive} from {entry.url} and run `recgym data import PATH`."
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def _embedded(name: str, variant: str) -> InteractionLog:
+    if name == "synthetic":
+        from recgym.data import synthetic
+
+        return synthetic.default_world().log()
+    from recgym.data.embedded import movielens_latest_small
+
+    raw = movielens_latest_small() if variant == "raw" else _embedded(name, "raw")
+    return raw if variant == "raw" else k_core(raw)
+
+
+@functools.lru_cache(maxsize=8)
+def _load(entry: Dataset, variant: str, folder: Path, files: tuple) -> InteractionLog:
+    if variant == "raw":
+        log = read_folder(entry, folder)
+        check_counts(entry, log, folder)
+        return log
+    if variant == "clean":
+        return k_core(_load(entry, "raw", folder, files))
+    from recgym.data import paper
+
+    if entry.name == "ml-1m":
+        return paper.capped(_load(entry, "raw", folder, files))
+    return _lastfm_paper(entry, folder)
+
+
+def read_folder(entry: Dataset, folder: Path) -> InteractionLog:
+    """Everything, from the official files or from ``interactions.parquet``."""
+    from recgym.data.readers import parquet_folder, read
+
+    if (folder / "interactions.parquet").is_file():
+        return parquet_folder(folder, entry.name)
+    return read(folder, format=entry.format, name=entry.name)
+
+
+def check_counts(entry: Dataset, log: InteractionLog, folder: Path) -> None:
+    """Refuse a folder that holds something else, or less."""
+    found = (log.n_users, log.n_items, len(log))
+    if entry.counts is not None and found != entry.counts:
+        expected = " / ".join(f"{n:,}" for n in entry.counts)
+        raise DataError(
+            f"{folder}: {' / '.join(f'{n:,}' for n in found)} users, items and interactions, but "
+            f"{entry.name} has {expected}. Delete the folder and get the data set again: "
+            f"recgym data fetch {entry.name}"
+        )
+
+
+def _lastfm_paper(entry: Dataset, folder: Path) -> InteractionLog:
+    from recgym.data import formats, paper
+    from recgym.data.sources import Source
+    from recgym.data.tables import read_parquet
+
+    source = Source(folder)
+    if any(file in source for file in formats.TAGGINGS):
+        taggings = formats.lastfm_taggings(source)
+        return paper.lastfm(taggings, formats.lastfm_items(source, taggings), name=entry.name)
+    if "taggings.parquet" not in source:
+        raise DataError(
+            f"{folder}: variant 'paper' needs all tag assignments in their order "
+            f"({formats.TAGGINGS[0]} or taggings.parquet). Get the official archive: "
+            f"recgym data fetch {entry.name}"
+        )
+    taggings = read_parquet(source, "taggings.parquet")
+    taggings = taggings.with_frame(
+        taggings.frame.assign(timestamp=taggings.frame["timestamp_ms"] // 1000)
+    )
+    items = read_parquet(source, "items.parquet") if "items.parquet" in source else None
+    return paper.lastfm(taggings, items, name=entry.name)

@@ -1,0 +1,42 @@
+"""Ranking metrics of next-item predictions, by rank of the one held-out item."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def ranks(scores: np.ndarray, target: np.ndarray, exclude: np.ndarray | None = None) -> np.ndarray:
+    """(B,) int64, 1 is best: the rank of ``target`` (B,) in ``scores`` (B, N).
+
+    Items where ``exclude`` (B, N) is true do not count, the target always does. Ties rank the
+    target behind its equals, so a constant score is worth nothing.
+
+    Raises:
+        ValueError: scores that are not finite; NaN would rank first without a word.
+    """
+    if not np.isfinite(scores).all():
+        raise ValueError(
+            f"Scores of {int((~np.isfinite(scores)).any(axis=1).sum())} of {len(scores)} rows are "
+            "not finite. A model that returns NaN or infinity cannot be ranked."
+        )
+    rows = np.arange(len(target))
+    better = scores >= scores[rows, target][:, None]
+    if exclude is not None:
+        better &= ~exclude
+    better[rows, target] = False
+    return better.sum(axis=1) + 1
+
+
+def hit_rate(rank: np.ndarray, k: int) -> float:
+    """HR@k: share of rows whose held-out item is among the first k (Recall@k for one item)."""
+    return float(np.mean(rank <= k))
+
+
+def ndcg(rank: np.ndarray, k: int) -> float:
+    """NDCG@k for one held-out item: mean of 1/log2(1 + rank) within the first k."""
+    return float(np.mean(np.where(rank <= k, 1 / np.log2(1 + rank), 0.0)))
+
+
+def mrr(rank: np.ndarray) -> float:
+    """Mean reciprocal rank over the whole ranking."""
+    return float(np.mean(1 / rank))

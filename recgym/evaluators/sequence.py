@@ -1,0 +1,119 @@
+"""P(i | s): how likely a simulated user is to consume item i after the history s."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from recgym.models.base import NextItemModel
+
+
+class SequenceEvaluator(ABC):
+    """A frozen model of a user's next item.
+
+    Contract, checked by :func:`recgym.testing.check_sequence_evaluator`: :meth:`log_prob` is
+    normalised over all N items (seen ones included), finite, independent of the other rows of
+    the batch (to 1e-5 for networks, exactly for tables), defined for an empty history, and it
+    refuses unknown items.
+    """
+
+    name: str
+    n_items: int
+    length: int
+    """Longest history that is looked at; earlier events make no difference."""
+    tau: float
+    """Mean log P(held-out next item | history): how likely users' real choices are (nats)."""
+    fingerprint: str
+    card: Mapping[str, Any]
+
+    @abstractmethod
+    def _log_prob(self, histories: np.ndarray) -> np.ndarray:
+        """(B, L) int64, checked → (B, N) float32."""
+
+    def log_prob(self, histories: np.ndarray) -> np.ndarray:
+        """Log-probabilities (B, N) float32 of the next item.
+
+        Args:
+            histories: (B, L) integers, items 0..N−1 in order of time, padded with N on the left.
+
+        Raises:
+            ValueError: a wrong shape or an item outside 0..N.
+            FloatingPointError: the model returned NaN or infinity (NaN would rank first).
+        """
+        histories = np.asarray(histories)
+        if histories.ndim != 2 or histories.dtype.kind not in "iu":
+            raise ValueError(
+                f"{self.name}: histories must be integers of shape (B, L), got "
+                f"{histories.dtype} of shape {histories.shape}."
+            )
+        if histories.size and (histories.min() < 0 or histories.max() > self.n_items):
+            bad = histories[(histories < 0) | (histories > self.n_items)][0]
+            raise ValueError(
+                f"{self.name}: unknown item {bad} in a history. Items are 0..{self.n_items - 1}, "
+                f"padding is {self.n_items}."
+            )
+        result = self._log_prob(histories)
+        if not np.isfinite(result).all():
+            rows = np.flatnonzero(~np.isfinite(result).all(axis=1))
+            raise FloatingPointError(
+                f"{self.name}: scores of row {rows[0]} (and {len(rows) - 1} more) are not finite."
+            )
+        return result
+
+    def __deepcopy__(self, memo: dict) -> SequenceEvaluator:
+        return self  # frozen, and large
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.n_items:,} items, τ={self.tau:.2f})"
+
+
+class NetworkEvaluator(SequenceEvaluator):
+    """A trained :class:`recgym.models.base.NextItemModel`, one forward pass per call."""
+
+    def __init__(self, model: NextItemModel, card: Mapping[str, Any], *, name: str | None = None):
+        self.model = model.eval().requires_grad_(False)
+        self.name = name or model.name
+        self.card = card
+        self.n_items = model.config.n_items
+        self.length = model.config.length - (model.name == "bert4rec")  # [MASK] takes a place
+        self.tau = float(card["tau"])
+        self.fingerprint = str(card["weights_sha256"])
+
+    def _log_prob(self, histories: np.ndarray) -> np.ndarray:
+        import torch
+
+        tokens = torch.from_numpy(np.ascontiguousarray(histories[:, -self.length :], np.int64))
+        with torch.inference_mode():
+            return torch.log_softmax(self.model.scores(tokens), dim=1).numpy()
+
+
+class MarkovEvaluator(SequenceEvaluator):
+    """A first-order Markov user: the next item depends on the last one alone. Exact.
+
+    Args:
+        log_transition: (N + 1, N) float; row i is log P(· | last item i), row N the start.
+    """
+
+    length = 1
+
+    def __init__(self, log_transition: np.ndarray, *, tau: float, name: str = "markov"):
+        table = np.asarray(log_transition, dtype=np.float64)
+        if table.ndim != 2 or table.shape[0] != table.shape[1] + 1:
+            raise ValueError(f"log_transition must have shape (N + 1, N), got {table.shape}.")
+        if not np.allclose(np.exp(table).sum(axis=1), 1, atol=1e-6):
+            raise ValueError("Each row of log_transition must be a distribution that sums to 1.")
+        self.table = table.astype(np.float32)
+        self.table.flags.writeable = False
+        self.name, self.tau, self.n_items = name, tau, table.shape[1]
+        self.fingerprint = hashlib.sha256(self.table.tobytes()).hexdigest()
+        self.card = {"model": "markov", "tau": tau}
+
+    def _log_prob(self, histories: np.ndarray) -> np.ndarray:
+        if histories.shape[1] == 0:
+            histories = np.full((len(histories), 1), self.n_items)
+        return self.table[histories[:, -1]]

@@ -1,0 +1,69 @@
+"""What every next-item model is to the training loop, the store and the evaluators."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Fields shared by next-item models. Unknown fields are refused by :meth:`from_dict`."""
+
+    n_items: int
+    length: int = 50
+    """Longest input, in tokens."""
+    width: int = 64
+    """Dimension of the embeddings and the hidden states."""
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]):
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(
+                f"{cls.__name__} does not know {unknown}; it knows {sorted(known)}."
+            )
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class NextItemModel(nn.Module):
+    """A network that scores the next item of a history.
+
+    Items are 0..N−1 and padding is N, on the left. Subclasses define ``name``, ``Config``,
+    :meth:`loss` and :meth:`scores`.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[ModelConfig]]
+    config: ModelConfig
+
+    def loss(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
+        """The training loss (scalar) of windows of histories, tokens (B, L) int64."""
+        raise NotImplementedError(f"{type(self).__name__} does not define its loss")
+
+    def scores(self, histories: Tensor) -> Tensor:
+        """Logits (B, N) of the item that follows each history (B, L) int64."""
+        raise NotImplementedError(f"{type(self).__name__} does not define its scores")
+
+    def initialise_items(self, vectors: np.ndarray) -> None:
+        """Start the item embeddings from ``vectors`` (N, d), learned from the training log."""
+        raise NotImplementedError(f"{type(self).__name__} has no item embeddings to start")
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(p.numel() for p in self.parameters())
+
+
+def left_fit(tokens: Tensor, length: int, pad: int) -> Tensor:
+    """The last ``length`` columns of pre-padded tokens, padded on the left where there are fewer."""
+    missing = length - tokens.shape[1]
+    if missing > 0:
+        return torch.nn.functional.pad(tokens, (missing, 0), value=pad)
+    return tokens[:, tokens.shape[1] - length :]

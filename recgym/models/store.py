@@ -1,0 +1,110 @@
+"""Models on disk: a folder with ``weights.safetensors`` and ``model.json``; never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from recgym.models.base import NextItemModel
+
+WEIGHTS, CARD = "weights.safetensors", "model.json"
+FORMAT = 1
+
+
+class StoreError(ValueError):
+    """A file that cannot be used as what it was given for; the message names it and the reason."""
+
+
+def write_atomically(path: Path, write: Any) -> None:
+    """Call ``write(temporary_path)`` beside ``path``, then move the result into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        write(Path(temporary))
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    contiguous = {key: value.detach().contiguous() for key, value in tensors.items()}
+    write_atomically(path, lambda temporary: save_file(contiguous, temporary))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{path} does not exist.") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise StoreError(f"{path} is not a JSON file that can be read: {error}") from None
+    if not isinstance(value, dict):
+        raise StoreError(f"{path} holds {type(value).__name__}, expected a JSON object.")
+    return value
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        raise StoreError(f"{path} does not exist.")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise StoreError(f"{path} is not a whole safetensors file: {error}") from None
+
+
+def save_model(folder: Path, model: NextItemModel, card: Mapping[str, Any]) -> None:
+    """Write a model as float16 with its configuration; ``card`` says what it was trained on."""
+    folder = Path(folder)
+    write_tensors(folder / WEIGHTS, {k: v.half() for k, v in model.state_dict().items()})
+    weights = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    head = {"format": FORMAT, "model": model.name, "config": model.config.to_dict()}
+    write_json(folder / CARD, {**head, "weights_sha256": weights, **card})
+
+
+def load_model(folder: Path) -> tuple[NextItemModel, dict[str, Any]]:
+    """(model in float32 and eval mode, its card).
+
+    Raises:
+        StoreError: a missing, truncated, foreign or altered file, with its name and the reason.
+    """
+    from recgym.models import model_class
+
+    folder = Path(folder)
+    card = read_json(folder / CARD)
+    for key in ("format", "model", "config", "weights_sha256"):
+        if key not in card:
+            raise StoreError(f"{folder / CARD} lacks {key!r}; it was not written by recgym.")
+    if card["format"] != FORMAT:
+        raise StoreError(
+            f"{folder / CARD} has format {card['format']}, this recgym reads {FORMAT}. "
+            "Train the model again or install the recgym that wrote it."
+        )
+    tensors = read_tensors(folder / WEIGHTS)
+    found = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    if found != card["weights_sha256"]:
+        raise StoreError(
+            f"{folder / WEIGHTS} is not the file that {CARD} describes (SHA-256 {found[:12]}…, "
+            f"expected {card['weights_sha256'][:12]}…). Restore both files or train again."
+        )
+    kind = model_class(card["model"])
+    model = kind(kind.Config.from_dict(card["config"]))
+    expected = {key: value.shape for key, value in model.state_dict().items()}
+    if {key: value.shape for key, value in tensors.items()} != expected:
+        raise StoreError(f"{folder / WEIGHTS} does not have the tensors of a {card['model']}.")
+    model.load_state_dict({key: value.float() for key, value in tensors.items()})
+    return model.eval(), card

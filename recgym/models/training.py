@@ -1,0 +1,237 @@
+"""One plain training loop for next-item models, with validation, checkpoints and resume."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from recgym.data.log import InteractionLog
+from recgym.data.splits import windows
+from recgym.models import model_class, store
+from recgym.models.base import NextItemModel
+from recgym.models.cooccurrence import ppmi_vectors
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of :func:`fit`, the same for every model."""
+
+    epochs: int = 60
+    """Most epochs; the learning rate falls to zero along a cosine over them."""
+    batch: int = 64
+    """Windows per step."""
+    windows_per_event: float = 0.04
+    """Training windows per epoch, as a share of the log's events; ends are drawn uniformly."""
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup: int = 100
+    """Steps of linear warm-up."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    init_std: float = 0.1
+    """Item embeddings start from PPMI vectors scaled to this standard deviation; 0: random."""
+    init_window: int = 10
+    """Window of the co-occurrence counts for that start, in events."""
+    validate_every: int = 5
+    """Epochs between validations; the best one's epoch is kept."""
+    patience: int = 6
+    """Validations without a better metric after which training stops."""
+    metric: str = "NDCG@10"
+    """Validation metric, larger is better."""
+    stop_after: int | None = None
+    """Stop at this epoch of the same schedule; set for the refit on all data."""
+    seed: int = 0
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"TrainConfig does not know {unknown}; it knows {sorted(known)}.")
+        return cls(**values)
+
+
+@dataclass
+class Progress:
+    """Where a training stands; everything here goes into a checkpoint."""
+
+    epoch: int = 0
+    best: float = -math.inf
+    best_epoch: int = 0
+    curve: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def build(log: InteractionLog, model: str, model_config: dict[str, Any], config: TrainConfig):
+    """A model for ``log`` with its starting weights: PPMI item vectors and popularity biases."""
+    kind = model_class(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = kind(kind.Config.from_dict({**model_config, "n_items": log.n_items}))
+    if config.init_std > 0:
+        vectors = ppmi_vectors(log, network.config.width, window=config.init_window)
+        network.initialise_items(vectors * (config.init_std / vectors.std()))
+    bias = getattr(network, "bias", None)
+    if isinstance(bias, nn.Parameter):
+        log_count = np.log1p(log.popularity)
+        with torch.no_grad():
+            bias.copy_(torch.as_tensor(log_count - log_count.mean()))
+    return network
+
+
+def fit(
+    log: InteractionLog,
+    model: str,
+    model_config: dict[str, Any],
+    config: TrainConfig,
+    *,
+    validate: Callable[[NextItemModel], dict[str, float]] | None = None,
+    checkpoint: Path | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> tuple[NextItemModel, Progress]:
+    """Train ``model`` on ``log``; return it as it was at its best validation, and the record.
+
+    Without ``validate`` it trains for all epochs. With ``checkpoint`` (a folder) each epoch is
+    saved, and a call with the same arguments continues where an earlier one was stopped, to the
+    same result as an uninterrupted run.
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+        StoreError: the checkpoint belongs to another log or other settings.
+    """
+    network = build(log, model, model_config, config)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    generator = torch.Generator().manual_seed(config.seed)
+    progress, best = Progress(), {k: v.clone() for k, v in network.state_dict().items()}
+    identity = _identity(log, model, network, config)
+    saved = None if checkpoint is None else _Checkpoint(checkpoint, identity)
+    if saved is not None and saved.exists():
+        progress, best = saved.load(network, optimiser, generator)
+
+    n_windows = max(config.batch, round(len(log) * config.windows_per_event))
+    n_batches = n_windows // config.batch
+    last_epoch = min(config.epochs, config.stop_after or config.epochs)
+    with torch.random.fork_rng(devices=[]):
+        while progress.epoch < last_epoch and not _exhausted(progress, config, validate):
+            started = time.monotonic()
+            rng = np.random.default_rng([config.seed, progress.epoch])
+            torch.manual_seed(config.seed * 100_003 + progress.epoch)  # dropout
+            loss = 0.0
+            network.train()
+            rows = rng.integers(0, len(log), (n_batches, config.batch))
+            for step, ends in enumerate(rows, start=progress.epoch * n_batches):
+                for group in optimiser.param_groups:
+                    group["lr"] = _rate(step, config, config.epochs * n_batches)
+                tokens = windows(log, ends + 1, log.user[ends], network.config.length + 1)
+                value = network.loss(torch.as_tensor(tokens), generator)
+                if not torch.isfinite(value):
+                    raise FloatingPointError(
+                        f"{model}: the loss became {value.item()} in epoch {progress.epoch + 1}. "
+                        f"Lower learning_rate ({config.learning_rate})."
+                    )
+                optimiser.zero_grad()
+                value.backward()
+                nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+                optimiser.step()
+                loss += value.item() / n_batches
+            progress.epoch += 1
+            record = {"epoch": progress.epoch, "loss": loss}
+            if validate is not None and (
+                progress.epoch % config.validate_every == 0 or progress.epoch == config.epochs
+            ):
+                network.eval()
+                record |= validate(network)
+                if record[config.metric] > progress.best:
+                    progress.best, progress.best_epoch = record[config.metric], progress.epoch
+                    best = {k: v.clone() for k, v in network.state_dict().items()}
+            progress.curve.append(record)
+            progress.seconds += time.monotonic() - started
+            if saved is not None:
+                saved.save(progress, network, optimiser, generator, best)
+            report(progress)
+    if validate is not None:
+        network.load_state_dict(best)
+    else:
+        progress.best_epoch = progress.epoch
+    return network.eval(), progress
+
+
+def refit_config(config: TrainConfig, progress: Progress) -> TrainConfig:
+    """The settings for a second training on all data: the same schedule up to the best epoch."""
+    return replace(config, stop_after=progress.best_epoch)
+
+
+def _exhausted(progress: Progress, config: TrainConfig, validate: Any) -> bool:
+    since = progress.epoch - progress.best_epoch
+    return validate is not None and since >= config.patience * config.validate_every
+
+
+def _rate(step: int, config: TrainConfig, total: int) -> float:
+    warm = min(1.0, (step + 1) / max(1, config.warmup))
+    return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / total))
+
+
+def _identity(log: InteractionLog, model: str, network: NextItemModel, config: TrainConfig) -> str:
+    parts = [log.fingerprint, model, network.config.to_dict(), asdict(config)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+class _Checkpoint:
+    """One safetensors file with weights, optimiser moments and the generator; JSON inside it."""
+
+    def __init__(self, folder: Path, identity: str):
+        self.path = Path(folder) / "checkpoint.safetensors"
+        self.identity = identity
+
+    def exists(self) -> bool:
+        return self.path.is_file()
+
+    def save(self, progress, network, optimiser, generator, best) -> None:
+        record = json.dumps({"identity": self.identity, "progress": asdict(progress)})
+        tensors = {
+            "record": torch.frombuffer(bytearray(record.encode()), dtype=torch.uint8),
+            "generator": generator.get_state(),
+        }
+        tensors |= {f"weights/{k}": v for k, v in network.state_dict().items()}
+        tensors |= {f"best/{k}": v for k, v in best.items()}
+        for index, moments in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser/{index}/{k}": v for k, v in moments.items()}
+        store.write_tensors(self.path, tensors)
+
+    def load(self, network, optimiser, generator) -> tuple[Progress, dict[str, torch.Tensor]]:
+        tensors = store.read_tensors(self.path)
+        try:
+            record = json.loads(bytes(tensors.pop("record").tolist()))
+            generator_state = tensors.pop("generator")
+        except KeyError as error:
+            raise store.StoreError(f"{self.path} is not a checkpoint: no {error}.") from None
+        if record["identity"] != self.identity:
+            raise store.StoreError(
+                f"{self.path} belongs to a training with another log, model or settings. "
+                "Choose another folder, or delete it to start anew."
+            )
+        groups: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "best": {}}
+        moments: dict[int, dict[str, torch.Tensor]] = {}
+        for key, value in tensors.items():
+            group, name = key.split("/", 1)
+            if group == "optimiser":
+                index, name = name.split("/")
+                moments.setdefault(int(index), {})[name] = value
+            else:
+                groups[group][name] = value
+        network.load_state_dict(groups["weights"])
+        generator.set_state(generator_state)
+        state = optimiser.state_dict()
+        optimiser.load_state_dict({**state, "state": moments})
+        return Progress(**record["progress"]), groups["best"]
