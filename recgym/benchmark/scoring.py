@@ -130,7 +130,9 @@ def paired_difference(
     """
     if [np.shape(values) for values in left] != [np.shape(values) for values in right]:
         raise ValueError("a paired difference needs the same seeds and the same episodes of both")
-    differences = [np.asarray(a, float) - np.asarray(b, float) for a, b in zip(left, right, strict=True)]
+    differences = [
+        np.asarray(a, float) - np.asarray(b, float) for a, b in zip(left, right, strict=True)
+    ]
     return estimate(differences, statistic, **options)  # type: ignore[arg-type]
 
 
