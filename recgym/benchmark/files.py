@@ -113,7 +113,7 @@ def read(path: Path) -> RunFile:
         raise _refusal(
             path, f"{len(episodes)} rows, its first line says {header['episodes']}", damaged=True
         )
-    return RunFile(path, header, episodes[wanted])
+    return RunFile(path, header, episodes.loc[:, wanted])
 
 
 def read_header(path: Path) -> dict[str, Any]:

@@ -16,8 +16,8 @@ _STYLE = """
   --privileged: #e0b84a; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
-  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-main { max-width: 1180px; margin: 0 auto; padding: 40px 24px 64px; }
+  font: 14.5px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+main { max-width: 1280px; margin: 0 auto; padding: 40px 24px 64px; }
 h1 { font-size: 30px; line-height: 1.2; margin: 0 0 4px; letter-spacing: -.01em; }
 h2 { font-size: 17px; margin: 0 0 12px; }
 p { margin: 0 0 10px; max-width: 78ch; }
@@ -27,13 +27,13 @@ section { background: var(--card); border: 1px solid var(--faint); border-radius
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th { text-align: right; font-weight: 600; font-size: 13px; color: var(--soft);
-  padding: 4px 10px 8px; white-space: nowrap; }
-td { text-align: right; padding: 7px 10px; border-top: 1px solid var(--faint);
+  padding: 4px 8px 8px; vertical-align: bottom; line-height: 1.25; }
+td { text-align: right; padding: 7px 8px; border-top: 1px solid var(--faint);
   white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 th:nth-child(2), td:nth-child(2) { text-align: left; }
 td.main { font-size: 20px; font-weight: 650; }
-td.name { font-weight: 600; }
+td.name { font-weight: 600; white-space: normal; min-width: 150px; line-height: 1.3; }
 .interval { font-size: 12.5px; font-weight: 400; display: block; line-height: 1.25; }
 tr.privileged td.name, tr.privileged td.main { font-weight: 400; font-style: italic; }
 .tag { display: inline-block; font-size: 12px; line-height: 18px; padding: 0 8px;
@@ -43,7 +43,7 @@ tr.privileged td.name, tr.privileged td.main { font-weight: 400; font-style: ita
 svg { width: 100%; height: auto; display: block; }
 svg text { font-family: inherit; }
 ul { margin: 0; padding-left: 20px; } li { margin: 3px 0; }
-ul.legend { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 4px 22px; }
+ul.legend { list-style: none; padding: 12px 0 0; display: flex; flex-wrap: wrap; gap: 4px 22px; }
 pre { overflow-x: auto; font-size: 12.5px; line-height: 1.6; margin: 8px 0 0; }
 summary { cursor: pointer; font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 18px; margin: 8px 0 0; }
@@ -96,9 +96,14 @@ def _ranking(table: Table) -> str:
     heads = ["agent", "saw", f"{table.main.label} {table.main.arrow}", "IQM"]
     heads += [f"minus {table.reference}"]
     heads += [f"{metric.label} {metric.arrow}".strip() for metric in table.others]
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    # An arrow stays with its name where a head is broken into lines.
+    head = "".join(f"<th>{escape(_kept(text))}</th>" for text in heads)
     rows = "\n".join(_row(row, table) for row in table.rows)
     return f'<div class="scroll"><table>\n<tr>{head}</tr>\n{rows}\n</table></div>'
+
+
+def _kept(text: str) -> str:
+    return text.replace(" ↑", "\u00a0↑").replace(" ↓", "\u00a0↓")
 
 
 def _row(row: Row, table: Table) -> str:

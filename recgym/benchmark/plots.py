@@ -32,20 +32,20 @@ def ranking(table: Table) -> str:
     for place, row in enumerate(rows):
         colour = _colour(row)
         mean = row.means[table.main.key]
-        _bar(left, place, mean, colour, width=5)
+        _bar(left, place, mean, colour, width=7)
         if len(row.per_seed) > 1:
-            offsets = np.linspace(-0.22, 0.22, len(row.per_seed))
-            left.scatter(row.per_seed, place + offsets, s=7, color=INK, alpha=0.45, lw=0, zorder=4)
+            below = np.full(len(row.per_seed), place + 0.27)
+            left.scatter(row.per_seed, below, s=9, color=INK, alpha=0.5, lw=0, zorder=4)
         left.scatter(
-            row.iqm.value, place, s=34, marker="D", facecolor=CARD, edgecolor=colour, zorder=5
+            row.iqm.value, place, s=22, marker="D", facecolor=CARD, edgecolor=colour, zorder=5
         )
-        left.scatter(mean.value, place, s=46, color=colour, lw=0, zorder=6)
+        left.scatter(mean.value, place, s=30, color=colour, lw=0, zorder=6)
         _distribution(right, place, row.episodes, colour)
     _rows_axis(left, [row.label for row in rows])
-    right.tick_params(left=False)
-    _clean(left), _clean(right)
-    left.set_title(f"{table.main.label}: mean and 95 % interval", loc="left")
-    right.set_title(f"{table.main.label}: all episodes", loc="left")
+    _clean(left)
+    _clean(right)
+    _title(left, f"{table.main.label}: mean and 95 % interval")
+    _title(right, f"{table.main.label}: all episodes")
     return _svg(figure, f"{table.main.label} of every agent with intervals and distribution")
 
 
@@ -54,9 +54,10 @@ def others(table: Table) -> str:
     metrics = [m for m in table.others if any(m.key in row.means for row in table.rows)]
     if not metrics:
         return ""
-    columns = min(3, len(metrics))
+    columns = 4 if len(metrics) in (4, 7, 8) else min(3, len(metrics))
     lines = -(-len(metrics) // columns)
     figure = _figure(11.4, lines * (0.85 + 0.26 * len(table.rows)))
+    figure.get_layout_engine().set(h_pad=0.14, w_pad=0.1)
     grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
     for axis, metric in zip(grid.flat, metrics, strict=False):
         for place, row in enumerate(table.rows):
@@ -64,7 +65,7 @@ def others(table: Table) -> str:
                 estimate = row.means[metric.key]
                 _bar(axis, place, estimate, _colour(row), width=3)
                 axis.scatter(estimate.value, place, s=22, color=_colour(row), lw=0, zorder=5)
-        axis.set_title(f"{metric.label} {metric.arrow}", loc="left")
+        _title(axis, f"{metric.label} {metric.arrow}".strip())
         _clean(axis)
     for axis in grid[:, 0]:
         _rows_axis(axis, [row.label for row in table.rows], size=8.5)
@@ -122,7 +123,10 @@ def _density(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _rows_axis(axis: Any, labels: list[str], size: float = 10) -> None:
     axis.set_yticks(range(len(labels)), labels, fontsize=size)
     axis.set_ylim(len(labels) - 0.4, -0.75)
-    axis.tick_params(left=False)
+
+
+def _title(axis: Any, text: str) -> None:
+    axis.set_title(text, loc="left", color=INK, fontsize=11, pad=8)
 
 
 def _clean(axis: Any) -> None:
@@ -130,9 +134,7 @@ def _clean(axis: Any) -> None:
         axis.spines[side].set_visible(False)
     axis.grid(axis="x", color=FAINT, lw=0.7)
     axis.set_axisbelow(True)
-    axis.tick_params(bottom=False, colors=INK)
-    axis.title.set_color(INK)
-    axis.title.set_fontsize(11)
+    axis.tick_params(bottom=False, left=False, colors=INK)
     low, high = axis.get_xlim()
     if low < 0 < high:
         axis.axvline(0, color=INK, lw=0.8, alpha=0.5)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from recgym.benchmark import files
+from recgym.benchmark import files, making
 from recgym.benchmark.files import BenchmarkError
 from recgym.benchmark.provenance import PeakMemory, versions
 from recgym.benchmark.suites import Suite, slug
@@ -150,10 +150,6 @@ def execute(
     progress: Callable[[str, float], None] | None = None,
 ) -> Path:
     """:func:`run` from a spec: what a worker, here or on another machine, is given."""
-    import gymnasium as gym
-
-    import recgym  # noqa: F401  registers the environments
-    from recgym import agents
     from recgym.benchmark.evaluation import evaluate
 
     path = spec.path(out)
@@ -161,28 +157,19 @@ def execute(
         return path
     tell = progress or (lambda stage, share: None)
     memory = PeakMemory()
-    make = {"vectorization_mode": "vector_entry_point", **spec.env_kwargs}
-    train = gym.make_vec(
-        spec.env_id, num_envs=8, split=TRAIN_SPLIT, autoreset_mode="SameStep", **make
-    )
+    making.check_agent(spec.env_id, spec.agent)
+    train = making.vector_env(spec.env_id, 8, TRAIN_SPLIT, "SameStep", spec.env_kwargs)
     test = None
     try:
         started = time.perf_counter()
-        agent = agents.make(spec.agent, train, **spec.config)
+        agent = making.agent(spec.agent, train, spec.config)
         agent.learn(spec.timesteps, seed=spec.seed, progress=lambda share: tell("train", share))
         trained = time.perf_counter()
-        probe = gym.make_vec(
-            spec.env_id, num_envs=1, split=spec.split, autoreset_mode="Disabled", **make
-        )
+        probe = making.vector_env(spec.env_id, 1, spec.split, "Disabled", spec.env_kwargs)
         tasks = probe.unwrapped.evaluation_tasks(spec.seed)[: spec.tasks]  # type: ignore[attr-defined]
         probe.close()
-        test = gym.make_vec(
-            spec.env_id,
-            num_envs=min(rows, len(tasks)),
-            split=spec.split,
-            autoreset_mode="Disabled",
-            **make,
-        )
+        count_rows = min(rows, len(tasks))
+        test = making.vector_env(spec.env_id, count_rows, spec.split, "Disabled", spec.env_kwargs)
         done = 0
 
         def count(episodes: int) -> None:

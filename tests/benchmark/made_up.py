@@ -63,7 +63,7 @@ def write_bench(out: Path, seeds: int = 5, users: int = 200) -> None:
             frame = pd.DataFrame(
                 {
                     "user": np.arange(users),
-                    "objective": rng.integers(3000, size=users),
+                    "objective": np.random.default_rng(seed).integers(3000, size=users),
                     "return": level + taste + rng.gumbel(0, 2, size=users) + 0.3 * rng.normal(),
                     "length": np.where(success, rng.integers(1, 20, users), 20).astype(float),
                     "SR": success.astype(float),
