@@ -49,7 +49,7 @@ def evaluator(
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from recgym import data, evaluators
-    from recgym.data.registry import cache_folder
+    from recgym.data.paths import cache_dir
     from recgym.evaluators.train import train_evaluator
     from recgym.models.training import TrainConfig
 
@@ -87,7 +87,7 @@ def evaluator(
             model_config={**recipe["model"], **{k: v for k, v in shape.items() if v is not None}},
             config=training,
             command=command,
-            checkpoint=cache_folder() / "checkpoints" / f"{dataset}-{model}-{seed}",
+            checkpoint=cache_dir() / "checkpoints" / f"{dataset}-{model}-{seed}",
             report=report,
         )
         bar.update(tasks["refit"], completed=training.epochs)

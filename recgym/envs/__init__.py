@@ -1,0 +1,6 @@
+"""The environments. Importing this package registers them and loads neither torch nor data."""
+
+from recgym.envs import influence_path as influence_path
+from recgym.envs.registration import env_ids
+
+__all__ = ["env_ids"]

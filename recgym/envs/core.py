@@ -111,6 +111,18 @@ class Problem(ABC, Generic[S]):
     def render(self, state: S, row: int, mode: str) -> Any:
         """A frame (H, W, 3) uint8 for ``rgb_array``, a text for ``ansi``."""
 
+    def keys(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(B, K) int64: observations with equal rows are the same state of a finite MDP.
+
+        Raises:
+            ValueError: this problem, with these parameters, is not one.
+        """
+        raise ValueError(f"{type(self).__name__} is not a finite MDP that can be enumerated.")
+
+    def tasks(self) -> list[Task]:
+        """Every task of this split, where they can be listed."""
+        raise ValueError(f"The tasks of {type(self).__name__} cannot be listed.")
+
     def reward(self, terms: Mapping[str, np.ndarray]) -> np.ndarray:
         """(B,) float64: the weighted sum of the named terms."""
         total = np.zeros(len(next(iter(terms.values()))))

@@ -252,6 +252,8 @@ class RecVectorEnv(VectorEnv):
 
     def _put(self, infos: dict[str, Any], values: dict[str, Any], rows: np.ndarray) -> None:
         """Write batched values into ``infos`` at ``rows``, with Gymnasium's ``_key`` masks."""
+        if len(rows) == 0:
+            return
         for key, value in values.items():
             if isinstance(value, dict):
                 self._put(infos.setdefault(key, {}), value, rows)

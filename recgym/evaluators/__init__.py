@@ -37,9 +37,9 @@ def names() -> list[str]:
 
 def folders(name: str, log: InteractionLog) -> list[Path]:
     """Where a trained evaluator is looked for: the package, then the cache."""
-    from recgym.data.registry import cache_folder
+    from recgym.data.paths import cache_dir
 
-    return [SHIPPED / log.name / name, cache_folder() / "evaluators" / log.name / name]
+    return [SHIPPED / log.name / name, cache_dir() / "evaluators" / log.name / name]
 
 
 def load(name: str, dataset: str | InteractionLog) -> SequenceEvaluator:

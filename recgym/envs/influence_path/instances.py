@@ -1,0 +1,120 @@
+"""Tasks of InfluencePath drawn from a log: whose history, up to where, toward which item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+
+from recgym.data.log import InteractionLog
+from recgym.envs.core import Task
+
+SPLITS = ("train", "validation", "test")
+SHARES = (0.7, 0.1, 0.2)
+SPLIT_SEED = 20_210  # fixed: the same objectives are held out in every run on the same data
+LEAST_INTERACTIONS = 5
+SHORTEST_CUT = 5
+
+
+class Instances:
+    """Tasks of one split. Objectives of the three splits are disjoint.
+
+    Training tasks start from a random earlier cut of a user's history, evaluation tasks (and
+    validation) from all of it.
+
+    Args:
+        log: the users' histories.
+        split: ``train``, ``validation`` or ``test``.
+        objectives: use these items for every split's objectives instead of drawing 70/10/20 %:
+            a mapping from split to items.
+    """
+
+    def __init__(
+        self,
+        log: InteractionLog,
+        split: str,
+        objectives: Mapping[str, tuple[int, ...]] | None = None,
+    ):
+        if split not in SPLITS:
+            raise ValueError(f"split must be one of {SPLITS}, got {split!r}.")
+        self.log, self.split, self._given = log, split, objectives
+        if objectives is None:
+            eligible = np.flatnonzero(log.popularity >= LEAST_INTERACTIONS)
+            if len(eligible) < 10:
+                raise ValueError(
+                    f"{log.name} has {len(eligible)} items with at least {LEAST_INTERACTIONS} "
+                    "interactions; ten are needed to hold some out as objectives."
+                )
+            shuffled = np.random.default_rng(SPLIT_SEED).permutation(eligible)
+            edges = np.round(np.cumsum(SHARES)[:-1] * len(shuffled)).astype(int)
+            parts = dict(zip(SPLITS, np.split(shuffled, edges), strict=True))
+            self.objectives = np.sort(parts[split])
+        else:
+            self.objectives = np.asarray(objectives[split])
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """(U,) int64: events of each user."""
+        return np.diff(self.log.offsets)
+
+    def seen(self, user: int, cut: int | None = None) -> np.ndarray:
+        """(N,) bool: items among the first ``cut`` events of a user."""
+        seen = np.zeros(self.log.n_items, dtype=bool)
+        seen[self.log.items_of(user)[:cut]] = True
+        return seen
+
+    def draw(self, rng: np.random.Generator, given: Mapping[str, int]) -> Task:
+        """A task, keeping what is given; the objective is never in the user's history."""
+        self._check(given)
+        user = given.get("user")
+        if user is None:
+            user = int(rng.integers(self.log.n_users))
+        length = int(self.lengths[user])
+        cut = given.get("cut")
+        if cut is None:
+            shortest = min(SHORTEST_CUT, length)
+            training = self.split == "train" and "objective" not in given
+            cut = int(rng.integers(shortest, length + 1)) if training else length
+        if not 0 <= cut <= length:
+            raise ValueError(f"cut must be in 0..{length} (the events of user {user}), got {cut}.")
+        objective = given.get("objective")
+        if objective is None:
+            open_objectives = self.objectives[~self.seen(user)[self.objectives]]
+            if len(open_objectives) == 0:
+                raise ValueError(
+                    f"User {user} has seen every objective of the {self.split} split. "
+                    "Name a user or an objective in the reset options."
+                )
+            objective = int(rng.choice(open_objectives))
+        elif self.seen(user, cut)[objective]:
+            raise ValueError(
+                f"Objective {objective} ({self.log.item_label(objective)}) is already in the "
+                f"history of user {user}. Choose an item that this user has not seen."
+            )
+        return {"user": user, "objective": objective, "cut": cut}
+
+    def tasks(self) -> list[Task]:
+        """Every task of this split: users, cuts where it trains, and unseen objectives."""
+        found = []
+        for user in range(self.log.n_users):
+            length = int(self.lengths[user])
+            shortest = min(SHORTEST_CUT, length) if self.split == "train" else length
+            unseen = self.objectives[~self.seen(user)[self.objectives]]
+            found += [
+                {"user": user, "objective": int(objective), "cut": cut}
+                for cut in range(shortest, length + 1)
+                for objective in unseen
+            ]
+        return found
+
+    def evaluation_tasks(self, seed: int) -> list[Task]:
+        """Every user once, in order, with her whole history and a held-out test objective."""
+        test = self if self.split == "test" else Instances(self.log, "test", self._given)
+        rng = np.random.default_rng([SPLIT_SEED, seed])
+        return [test.draw(rng, {"user": user}) for user in range(self.log.n_users)]
+
+    def _check(self, given: Mapping[str, int]) -> None:
+        for key, n in (("user", self.log.n_users), ("objective", self.log.n_items)):
+            if key in given and not 0 <= given[key] < n:
+                raise ValueError(f"{key} must be in 0..{n - 1}, got {given[key]}.")

@@ -1,0 +1,70 @@
+"""The state of InfluencePath: arrays over a batch of B rows, and the frozen parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from recgym.envs.core import BatchState
+
+ACCEPTANCE = ("passive", "sampled")
+PPL = ("path", "with_objective")
+
+
+@dataclass(frozen=True)
+class Params:
+    """What makes one InfluencePath differ from another, apart from data and evaluator."""
+
+    horizon: int = 20
+    """M: recommendations in an episode."""
+    acceptance: str = "passive"
+    """``passive``: the user takes what is offered. ``sampled``: she may refuse."""
+    bonus: float = 5.0
+    """B of the reward, in nats."""
+    weights: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Weights of named reward terms that take the place of the defaults."""
+    history_length: int = 50
+    """Items of the history in an observation."""
+    ppl: str = "path"
+    """``with_objective``: log PPL as the authors' code takes it, the objective appended."""
+
+    def __post_init__(self) -> None:
+        for name in ("horizon", "history_length"):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+        if self.acceptance not in ACCEPTANCE:
+            raise ValueError(f"acceptance must be one of {ACCEPTANCE}, got {self.acceptance!r}.")
+        if self.ppl not in PPL:
+            raise ValueError(f"ppl must be one of {PPL}, got {self.ppl!r}.")
+        if not np.isfinite(self.bonus):
+            raise ValueError(f"bonus must be finite, got {self.bonus}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**self.__dict__, "weights": dict(self.weights)}
+
+
+@dataclass(frozen=True)
+class State(BatchState):
+    """B episodes. N is the number of items and the padding, M the horizon, L the window."""
+
+    user: np.ndarray  # (B,) int64
+    objective: np.ndarray  # (B,) int64
+    cut: np.ndarray  # (B,) int64: events of the user's log that the episode starts from
+    tokens: np.ndarray  # (B, L) int64: the latest items taken, log and path, pre-padded with N
+    seen: np.ndarray  # (B, N) bool: items taken, in the log up to the cut or on the path
+    steps: np.ndarray  # (B,) int64: recommendations so far, refused and illegal ones included
+    path: np.ndarray  # (B, M) int64: recommendations in order, N where none yet
+    accepted: np.ndarray  # (B, M) bool: whether each was taken
+    last_accepted: np.ndarray  # (B,) bool: whether the latest was taken; true at the start
+    log_prob: np.ndarray  # (B, N) float32: log P(· | s), of the path without the objective
+    threshold: np.ndarray  # (B, N) float32 latent thresholds U_x; (B, 0) when passive
+    objective_curve: np.ndarray  # (B, M + 1) float32: log P(objective | s) after each step
+    follow_curve: np.ndarray  # (B, M) float32: log a of each recommendation
+    first_rank: np.ndarray  # (B,) int64: the objective's rank at the start
+    totals: np.ndarray  # (B, T) float64: each reward term summed over the episode
+    rewards: np.ndarray  # (B,) float64: the return so far
