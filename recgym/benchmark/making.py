@@ -16,9 +16,9 @@ _REFUSALS = (TypeError, ValueError, KeyError, ImportError, OSError, gym.error.Er
 
 def env_ids() -> list[str]:
     """The registered environments of recgym."""
-    import recgym  # noqa: F401  registers them
+    from recgym.envs import env_ids as registered
 
-    return sorted(name for name in gym.registry if name.startswith("recgym/"))
+    return registered()
 
 
 def check_env_id(env_id: str) -> None:

@@ -193,12 +193,12 @@ class _Samples:
 
 
 def _metrics(header: dict[str, Any]) -> tuple[tuple[Metric, ...], Metric, str]:
-    """Known metrics in the suite's order, then those that only the files know."""
+    """The suite's metrics in its order; where there is no suite, all that the files hold."""
     present = list(header["metric_keys"])
+    everything = tuple(Metric(key, key, 0) for key in present)
     known = suites.metrics_of(header["env_id"])
-    listed, main, unit = known or ((), "return", header["task_keys"][0])
-    metrics = [metric for metric in listed if metric.key in present]
-    metrics += [Metric(k, k, 0) for k in present if k not in {m.key for m in metrics}]
+    listed, main, unit = known or (everything, "return", header["task_keys"][0])
+    metrics = [metric for metric in listed if metric.key in present] or list(everything)
     chosen = next((metric for metric in metrics if metric.key == main), metrics[0])
     return tuple(metrics), chosen, unit
 

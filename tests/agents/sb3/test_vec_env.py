@@ -207,3 +207,46 @@ def test_missing_extra_is_named():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 'pip install "recgym[sb3]"' in out.stdout
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_recgym_vector_env_equals_dummy_vec_env_over_single_envs(mode):
+    env_id = "recgym/InfluencePathTiny-v0"
+    native = gym.make_vec(
+        env_id, num_envs=N, vectorization_mode="vector_entry_point", autoreset_mode=mode
+    )
+    ours, dummy = as_vec_env(native), DummyVecEnv([lambda: gym.make(env_id)] * N)
+    assert assert_equal_walks(ours, dummy, steps=120) > 20
+    np.testing.assert_array_equal(
+        np.stack(ours.env_method("action_masks")), np.stack(dummy.env_method("action_masks"))
+    )
+    tasks = native.unwrapped.evaluation_tasks(0)
+    tasks = [{"user": tasks[i % len(tasks)]["user"]} for i in range(N)]
+    for env in (ours, dummy):
+        env.seed(1)
+        env.set_options(tasks)
+    assert_same(ours.reset(), dummy.reset(), "reset to tasks")
+
+
+def test_finished_rows_report_their_metrics():
+    env = as_vec_env(
+        gym.make_vec(
+            "recgym/InfluencePathTiny-v0",
+            num_envs=4,
+            vectorization_mode="vector_entry_point",
+            autoreset_mode="SameStep",
+        )
+    )
+    env.seed(0)
+    env.reset()
+    ends = 0
+    for _ in range(30):
+        masks = np.stack(env.env_method("action_masks"))
+        _, _, dones, infos = env.step(masks.argmax(axis=1))
+        for done, info in zip(dones, infos, strict=True):
+            assert ("metrics" in info) == bool(done)
+            assert isinstance(info["reward_terms"]["interest"], float)
+            if done:
+                ends += 1
+                assert 1 <= info["metrics"]["length"] <= 6
+    assert ends
