@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -88,11 +89,11 @@ class ProcessPerTask(Executor):
 def _work(sender: Connection, fn: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Read when torch is first imported, which a run that needs no network never does.
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
     try:
-        import torch
-
-        torch.set_num_threads(1)
         outcome = True, fn(*args, **kwargs)
     except BaseException:
         # As text, because not every exception survives pickling.
