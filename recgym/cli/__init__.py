@@ -1,0 +1,208 @@
+"""The command ``recgym``. Heavy packages are imported inside the commands that need them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Gymnasium environments for recommender systems that decide over time.",
+)
+
+EnvArgument = Annotated[str, typer.Argument(metavar="ENV", help="e.g. recgym/InfluencePath-v0")]
+AgentOption = Annotated[str, typer.Option(help="a name from `recgym list`")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="configuration of the agent; repeatable"),
+]
+EnvOption = Annotated[
+    list[str] | None,
+    typer.Option("--env", metavar="KEY=VALUE", help="argument of the environment; repeatable"),
+]
+TimestepsOption = Annotated[
+    int | None, typer.Option(help="environment steps of training [default: the agent's own]")
+]
+
+
+def main() -> None:
+    """Run the command line. What the user can put right is one sentence and exit code 2."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if os.environ.get("RECGYM_DEBUG") or not _is_users(error):
+            raise
+        print(f"recgym: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _is_users(error: Exception) -> bool:
+    """Whether the message says everything; looks only at modules that are loaded already."""
+    kinds = (
+        ("recgym.benchmark.files", "BenchmarkError"),
+        ("recgym.data.log", "DataError"),
+        ("gymnasium.error", "DependencyNotInstalled"),
+    )
+    loaded = [getattr(sys.modules.get(module), name, None) for module, name in kinds]
+    return isinstance(error, tuple(kind for kind in loaded if kind is not None))
+
+
+@app.command("list")
+def list_() -> None:
+    """List the environments and the agents that work in them."""
+    from recgym.cli.describe import print_list
+
+    print_list()
+
+
+@app.command()
+def info(
+    env_id: EnvArgument,
+    env: EnvOption = None,
+) -> None:
+    """Describe an environment: spaces, arguments, documentation."""
+    from recgym.cli.describe import print_info
+
+    print_info(env_id, pairs(env, "--env"))
+
+
+@app.command()
+def play(
+    env_id: EnvArgument,
+    agent: AgentOption,
+    render: Annotated[str, typer.Option(help="ansi, rgb_array or human")] = "ansi",
+    seed: Annotated[int, typer.Option(help="of training, and of the episode that is shown")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="with rgb_array: a folder of PNGs, or a file .gif")
+    ] = None,
+    timesteps: TimestepsOption = None,
+    set_: SetOption = None,
+    env: EnvOption = None,
+) -> None:
+    """Play one evaluation episode and show it."""
+    from recgym.cli.play import play_episode
+
+    play_episode(
+        env_id,
+        agent,
+        render=render,
+        seed=seed,
+        out=out,
+        timesteps=timesteps,
+        config=pairs(set_, "--set"),
+        env_kwargs=pairs(env, "--env"),
+    )
+
+
+@app.command()
+def run(
+    env_id: EnvArgument,
+    agent: AgentOption,
+    seed: Annotated[int, typer.Option(help="of learning and of the evaluation tasks")],
+    out: Annotated[Path, typer.Option(help="folder of the CSV")],
+    label: Annotated[str | None, typer.Option(help="name in tables [default: agent]")] = None,
+    timesteps: TimestepsOption = None,
+    tasks: Annotated[int | None, typer.Option(help="evaluate on the first tasks only")] = None,
+    split: Annotated[str, typer.Option(help="evaluate on test or validation")] = "test",
+    suite: Annotated[str, typer.Option(help="the suite that the run belongs to")] = "",
+    set_: SetOption = None,
+    env: EnvOption = None,
+) -> None:
+    """Train an agent with one seed, evaluate it, write one CSV."""
+    from rich.progress import Progress
+
+    from recgym.benchmark.runner import run as run_once
+
+    with Progress(transient=True) as progress:
+        tasks_shown = {
+            stage: progress.add_task(stage, total=1.0) for stage in ("train", "evaluate")
+        }
+        path = run_once(
+            env_id,
+            agent,
+            seed,
+            out,
+            config=pairs(set_, "--set"),
+            env_kwargs=pairs(env, "--env"),
+            label=label,
+            timesteps=timesteps,
+            tasks=tasks,
+            split=split,
+            suite=suite,
+            progress=lambda stage, share: progress.update(tasks_shown[stage], completed=share),
+        )
+    print(path)
+
+
+@app.command()
+def bench(
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="e.g. influence-path")],
+    out: Annotated[Path, typer.Option(help="folder of the CSVs; an unfinished bench continues")],
+    quick: Annotated[bool, typer.Option("--quick", help="few agents, one seed, 100 users")] = False,
+    jobs: Annotated[int | None, typer.Option(help="processes at a time [default: CPUs]")] = None,
+) -> None:
+    """Run all agents of a suite with all seeds, in parallel, and print the report."""
+    from recgym.cli.bench import run_bench
+
+    raise typer.Exit(run_bench(suite, out, quick=quick, jobs=jobs))
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="the --out of bench or run")],
+) -> None:
+    """Print the table of a folder of runs; write report.md and report.html into it."""
+    from recgym.cli.bench import print_report
+
+    print_report(folder)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="folder of the runs")] = Path("runs/demo"),
+    jobs: Annotated[int | None, typer.Option(help="processes at a time [default: CPUs]")] = None,
+) -> None:
+    """A few minutes of everything: a quick bench, its table, and one episode with titles."""
+    from recgym.cli.bench import run_demo
+
+    raise typer.Exit(run_demo(out, jobs=jobs))
+
+
+def pairs(texts: list[str] | None, flag: str) -> dict[str, Any]:
+    """``["a=1", "b=x"]`` → ``{"a": 1, "b": "x"}``: values are JSON, else text."""
+    from recgym.benchmark.files import BenchmarkError
+
+    found: dict[str, Any] = {}
+    for text in texts or []:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise BenchmarkError(f"{flag} {text!r} is not of the form key=value")
+        if key in found:
+            raise BenchmarkError(f"{flag} gives {key!r} twice")
+        try:
+            found[key] = json.loads(value)
+        except json.JSONDecodeError:
+            found[key] = value
+    return found
+
+
+def _mount() -> None:
+    for name in ("data", "train"):
+        if importlib.util.find_spec(f"recgym.cli.{name}") is not None:
+            module = importlib.import_module(f"recgym.cli.{name}")
+            app.add_typer(getattr(module, f"{name}_app"), name=name)
+
+
+_mount()

@@ -34,7 +34,9 @@ def evaluator(
     dropout: Annotated[float | None, typer.Option()] = None,
     length: Annotated[int | None, typer.Option(help="longest input, in tokens")] = None,
     width: Annotated[int | None, typer.Option(help="embedding dimension")] = None,
-    out: Annotated[Path | None, typer.Option(help="folder of the result; default the cache")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder of the result; default the cache")
+    ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads")] = 2,
 ) -> None:
     """Train a simulated user on a data set and print its card.

@@ -24,9 +24,7 @@ class ModelConfig:
     def from_dict(cls, values: dict[str, Any]):
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
-            raise ValueError(
-                f"{cls.__name__} does not know {unknown}; it knows {sorted(known)}."
-            )
+            raise ValueError(f"{cls.__name__} does not know {unknown}; it knows {sorted(known)}.")
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:

@@ -40,9 +40,7 @@ def ppmi_vectors(
     context /= context.sum()
     pmi = np.log(counts.data / (row_sum[counts.row] * context[counts.col]))
     keep = pmi > 0
-    matrix = sp.csr_matrix(
-        (pmi[keep], (counts.row[keep], counts.col[keep])), shape=counts.shape
-    )
+    matrix = sp.csr_matrix((pmi[keep], (counts.row[keep], counts.col[keep])), shape=counts.shape)
     width_kept = min(width, log.n_items - 1)
     u, s, _ = svds(matrix, k=width_kept, rng=np.random.default_rng(seed))
     order = np.argsort(-s)
