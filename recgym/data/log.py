@@ -175,9 +175,7 @@ class InteractionLog:
 
     def genre_label(self, item: int) -> str:
         """The genres of an item, separated by ``|``."""
-        return "|".join(
-            g for g, has in zip(self.genre_names, self.genres[item], strict=True) if has
-        )
+        return "|".join(self.genre_names[g] for g in np.flatnonzero(self.genres[item]))
 
     def keep(self, rows: np.ndarray, *, name: str | None = None) -> InteractionLog:
         """The same users and items with only the chosen rows (a mask or indices, kept in order)."""

@@ -130,6 +130,8 @@ def read_text(
     except pd.errors.ParserWarning as error:
         raise DataError(_too_many_fields(where, 1 + (names is None), separator)) from error
     except pd.errors.ParserError as error:
+        if "source failed" in str(error):  # pandas hides what the stream raised
+            source.bytes(file)
         raise DataError(_parser_message(where, str(error), separator)) from error
     frame.columns = [str(c).strip().removeprefix("\ufeff") for c in frame.columns]
     table = Table(frame, where, source, file, header=names is None, quoted=quoted)
