@@ -210,7 +210,7 @@ class InteractionLog:
             item_ids=_frozen(self.item_ids[items]),
             titles=_frozen(self.titles[items]),
             genres=_frozen(genres[:, used]),
-            genre_names=tuple(g for g, u in zip(self.genre_names, used, strict=True) if u),
+            genre_names=tuple(self.genre_names[g] for g in np.flatnonzero(used)),
         )
 
     def to_frame(self) -> pd.DataFrame:

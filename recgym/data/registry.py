@@ -14,10 +14,8 @@ from recgym.data.splits import k_core
 
 VARIANTS = ("raw", "clean", "paper")
 GROUPLENS = "https://files.grouplens.org/datasets"
-RESEARCH = "Research use, cite; no redistribution, not commercial (GroupLens)."
-REDISTRIBUTABLE = (
-    "Research use, cite; redistribution on the same terms, not commercial (GroupLens)."
-)
+RESEARCH = "Research only, not commercial; cite; do not share on (GroupLens)."
+REDISTRIBUTABLE = "Not commercial; cite; share on the same terms only (GroupLens)."
 
 
 @dataclass(frozen=True)
