@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from recgym.data import InteractionLog, load
@@ -26,18 +25,3 @@ def small() -> InteractionLog:
 def few(small) -> InteractionLog:
     """Rows of the first twelve users: small enough to write in every layout."""
     return small.keep(small.user < 12).compact(name="few")
-
-
-def same_events(a: InteractionLog, b: InteractionLog) -> None:
-    """Both logs hold the same events, titles and genres, whatever they are called."""
-    np.testing.assert_array_equal(a.user_ids, b.user_ids)
-    np.testing.assert_array_equal(a.item_ids, b.item_ids)
-    np.testing.assert_array_equal(a.user, b.user)
-    np.testing.assert_array_equal(a.item, b.item)
-    np.testing.assert_array_equal(a.time, b.time)
-    if a.rating is not None and b.rating is not None:
-        np.testing.assert_array_equal(a.rating, b.rating)
-    np.testing.assert_array_equal(a.titles, b.titles)
-    assert [a.genre_label(i) for i in range(a.n_items)] == [
-        b.genre_label(i) for i in range(b.n_items)
-    ]

@@ -126,15 +126,16 @@ def test_k_core_of_nothing():
 
 
 def test_capped_core_drops_the_largest_along_with_the_small():
-    # Item 0: six users; item 1: five; item 2: one. The cap takes item 0, too.
-    user = np.array([0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 0])
-    item = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2])
-    keep = capped_core(user, item, k=1)
-    assert keep.all(), "nobody is below the bound, so nobody is capped"
-    wide = np.concatenate([user] + [user + 10 * n for n in range(1, 6)])
-    items = np.concatenate([item + 3 * n for n in range(6)])
+    members = {0: range(6), 1: (0, 1, 2, 3), 2: (2, 3, 4, 5), 3: (0, 1, 4, 5)}
+    pairs = np.array([(u, i) for i, users in members.items() for u in users])
+    assert capped_core(pairs[:, 0], pairs[:, 1], k=2).all(), "nothing is small, nothing is capped"
+    # Item 4, seen once, goes; and with it item 0, the most popular.
+    user, item = np.vstack([pairs, [0, 4]]).T
+    keep = capped_core(user, item, k=2)
+    assert sorted(set(item[keep])) == [1, 2, 3]
+    assert keep.sum() == 12
     with pytest.raises(DataError, match="empty"):
-        capped_core(wide, items, k=5)
+        capped_core(user, item, k=7)
 
 
 def test_drop_most_popular():
