@@ -106,8 +106,9 @@ def import_path(
     if path.is_dir():
         entry, source, files = _recognise_folder(path, wanted)
     else:
+        entry = _recognise_archive(path, wanted)
         source = Source(path)
-        entry, files = _recognise_archive(path, wanted), source.names
+        files = source.names
     folder = dataset_dir(entry.name, cache)
     with _locked(folder):
         _place(folder, source, files)

@@ -52,21 +52,27 @@ class Source:
 
     def where(self, name: str) -> str:
         """What messages call the file."""
-        return f"{self.path}:{self._files[name]}" if self._zip else self._files[name]
+        full = self._full(name)
+        return f"{self.path}:{full}" if self._zip else full
+
+    def _full(self, name: str) -> str:
+        if name not in self._files:
+            raise DataError(f"{self.path}: {name} is missing. Get the complete data set again.")
+        return self._files[name]
 
     def folder(self, name: str) -> Path:
         """The folder of a file; not for archives."""
-        return Path(self._files[name]).parent
+        return Path(self._full(name)).parent
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
         """A binary stream of the file's content."""
         if not self._zip:
-            with Path(self._files[name]).open("rb") as stream:
+            with Path(self._full(name)).open("rb") as stream:
                 yield stream
             return
         try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(self._files[name]) as stream:
+            with zipfile.ZipFile(self.path) as archive, archive.open(self._full(name)) as stream:
                 yield stream
         except ZIP_ERRORS as error:
             raise DataError(f"{self.where(name)}: {_damaged(error)}") from error
