@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -167,7 +168,7 @@ def _frequent_tags(source: Source, taggings: pd.DataFrame) -> pd.DataFrame:
         quoted=False,
         text_columns=("tagValue",),
     ).frame.set_index("tagID")["tagValue"]
-    counts = taggings.groupby(["item_id", "tag_id"]).size().rename("n").reset_index()
+    counts: Any = taggings.groupby(["item_id", "tag_id"]).agg(n=("user_id", "size")).reset_index()
     counts = counts.sort_values(["item_id", "n", "tag_id"], ascending=[True, False, True])
     top = counts.groupby("item_id").head(TAGS_PER_ARTIST)
     text = tags.reindex(top["tag_id"]).fillna("").str.replace("|", "/").to_numpy()

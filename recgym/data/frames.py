@@ -11,7 +11,7 @@ import pandas as pd
 
 from recgym.data.embedded import genre_matrix
 from recgym.data.log import DataError, InteractionLog
-from recgym.data.tables import Table, floats, numbers
+from recgym.data.tables import SEPARATORS, Table, floats, numbers
 
 logger = logging.getLogger("recgym.data")
 
@@ -130,7 +130,7 @@ def recognise(table: Table, aliases: dict[str, tuple[str, ...]], required: tuple
         exact = [c for c in found if str(c).split(":")[0] == ours]
         if len(found) > 1 and len(exact) != 1:
             raise DataError(
-                f"{table.where}, header: {' and '.join(map(repr, found))} could both be {ours}. "
+                f"{table.header_place}: {' and '.join(map(repr, found))} could both be {ours}. "
                 f"Rename the right one to {ours!r}."
             )
         if found:
@@ -139,7 +139,7 @@ def recognise(table: Table, aliases: dict[str, tuple[str, ...]], required: tuple
     if missing:
         optional = [a for a in aliases if a not in required and a != "irs_order"]
         raise DataError(
-            f"{table.where}, header: no column {' and '.join(map(repr, missing))}; found "
+            f"{table.header_place}: no column {' and '.join(map(repr, missing))}; found "
             f"{', '.join(map(repr, map(str, plain))) or 'none'}. Name the columns "
             f"{', '.join(required)} (and, if you have them, {', '.join(optional)})."
         )
@@ -154,7 +154,12 @@ def identifiers(table: Table, column: str) -> tuple[np.ndarray, np.ndarray]:
     values = table.frame[column]
     missing = values.isna().to_numpy()
     if missing.any():
-        _bad_row(table, values, missing, f"{column} is missing", "Fill it in or delete the row")
+        what, cure = f"{column} is missing", "Fill it in or delete the row"
+        texts = [t for t in table.frame.iloc[int(np.argmax(missing))] if isinstance(t, str)]
+        if other := next((s for s in SEPARATORS for t in texts if s in t), None):
+            what = f"{column} is missing, {texts[0]!r} is one field"
+            cure = f"Separate this line as the header is separated, not by {SEPARATORS[other]}"
+        _bad_row(table, values, missing, what, cure)
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         whole = numbers(table, column, whole=True)
         if (whole < 0).any():

@@ -175,9 +175,7 @@ class InteractionLog:
 
     def genre_label(self, item: int) -> str:
         """The genres of an item, separated by ``|``."""
-        return "|".join(
-            g for g, has in zip(self.genre_names, self.genres[item], strict=True) if has
-        )
+        return "|".join(self.genre_names[g] for g in np.flatnonzero(self.genres[item]))
 
     def keep(self, rows: np.ndarray, *, name: str | None = None) -> InteractionLog:
         """The same users and items with only the chosen rows (a mask or indices, kept in order)."""
@@ -212,7 +210,7 @@ class InteractionLog:
             item_ids=_frozen(self.item_ids[items]),
             titles=_frozen(self.titles[items]),
             genres=_frozen(genres[:, used]),
-            genre_names=tuple(g for g, u in zip(self.genre_names, used, strict=True) if u),
+            genre_names=tuple(self.genre_names[g] for g in np.flatnonzero(used)),
         )
 
     def to_frame(self) -> pd.DataFrame:

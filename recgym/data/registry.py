@@ -14,10 +14,8 @@ from recgym.data.splits import k_core
 
 VARIANTS = ("raw", "clean", "paper")
 GROUPLENS = "https://files.grouplens.org/datasets"
-RESEARCH = "Research use with citation; no redistribution; not commercial (GroupLens)."
-REDISTRIBUTABLE = (
-    "Research use with citation; redistribution under the same terms; not commercial (GroupLens)."
-)
+RESEARCH = "Research only, not commercial; cite; do not share on (GroupLens)."
+REDISTRIBUTABLE = "Not commercial; cite; share on the same terms only (GroupLens)."
 
 
 @dataclass(frozen=True)
@@ -50,14 +48,14 @@ DATASETS: Mapping[str, Dataset] = MappingProxyType(
         for entry in (
             Dataset(
                 "ml-latest-small",
-                "MovieLens latest-small (October 2016), part of recgym",
+                "MovieLens latest-small (2016)",
                 REDISTRIBUTABLE,
                 counts=(671, 9_066, 100_004),
                 embedded=True,
             ),
             Dataset(
                 "synthetic",
-                "A seeded Markov world of genres with a known transition matrix",
+                "A seeded Markov world of genres",
                 "None: made up by recgym.",
                 embedded=True,
             ),
@@ -100,8 +98,8 @@ DATASETS: Mapping[str, Dataset] = MappingProxyType(
             ),
             Dataset(
                 "lastfm-2k",
-                "Last.fm 2K: artists tagged by users (HetRec 2011)",
-                "Non-commercial use with citation (Last.fm).",
+                "Last.fm 2K, artists (HetRec 2011)",
+                "Non-commercial use, cite (HetRec 2011, Last.fm).",
                 archive="hetrec2011-lastfm-2k.zip",
                 url=f"{GROUPLENS}/hetrec2011/hetrec2011-lastfm-2k.zip",
                 md5="296d61afe4e8632b173fc2dd3be20ce2",
@@ -226,8 +224,8 @@ def check_counts(entry: Dataset, log: InteractionLog, folder: Path) -> None:
         expected = " / ".join(f"{n:,}" for n in entry.counts)
         raise DataError(
             f"{folder}: {' / '.join(f'{n:,}' for n in found)} users, items and interactions, but "
-            f"{entry.name} has {expected}. Delete the folder and get the data set again: "
-            f"recgym data fetch {entry.name}"
+            f"{entry.name} has {expected}. Get the complete data set "
+            f"(`recgym data fetch {entry.name}`), or read your own with recgym.data.read(PATH)."
         )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from recgym.data.log import DataError
 
@@ -51,17 +52,27 @@ class Source:
 
     def where(self, name: str) -> str:
         """What messages call the file."""
-        return f"{self.path}:{self._files[name]}" if self._zip else self._files[name]
+        full = self._full(name)
+        return f"{self.path}:{full}" if self._zip else full
+
+    def _full(self, name: str) -> str:
+        if name not in self._files:
+            raise DataError(f"{self.path}: {name} is missing. Get the complete data set again.")
+        return self._files[name]
+
+    def folder(self, name: str) -> Path:
+        """The folder of a file; not for archives."""
+        return Path(self._full(name)).parent
 
     @contextmanager
-    def open(self, name: str):
+    def open(self, name: str) -> Iterator[IO[bytes]]:
         """A binary stream of the file's content."""
         if not self._zip:
-            with Path(self._files[name]).open("rb") as stream:
+            with Path(self._full(name)).open("rb") as stream:
                 yield stream
             return
         try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(self._files[name]) as stream:
+            with zipfile.ZipFile(self.path) as archive, archive.open(self._full(name)) as stream:
                 yield stream
         except ZIP_ERRORS as error:
             raise DataError(f"{self.where(name)}: {_damaged(error)}") from error
@@ -107,10 +118,10 @@ def _damaged(error: BaseException) -> str:
 def _first_by_name(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Shallow files come before deep ones, so that a copy in a subfolder does not hide them."""
     files: dict[str, str] = {}
-    for name, full in sorted(pairs, key=lambda pair: full_depth(pair[1])):
+    for name, full in sorted(pairs, key=lambda pair: _depth(pair[1])):
         files.setdefault(name, full)
     return files
 
 
-def full_depth(name: str) -> int:
+def _depth(name: str) -> int:
     return name.replace("\\", "/").count("/")

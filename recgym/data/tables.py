@@ -42,6 +42,11 @@ class Table:
             return f"{self.where}, row {record}"
         return f"{self.where}, line {self._line(record)}"
 
+    @property
+    def header_place(self) -> str:
+        """Where the columns' names stand."""
+        return f"{self.where}, columns" if self.source is None else f"{self.where}, line 1"
+
     def _line(self, record: int) -> int:
         wanted = record + self.header
         if self.source is None or not self.quoted:
@@ -61,7 +66,7 @@ class Table:
 
 
 def first_line(source: Source, file: str, encoding: str = "utf-8-sig") -> str:
-    """The first line that is not blank; an error if the file is empty or not text."""
+    """The first line; an error if it is blank, or the file empty or not text."""
     with source.open(file) as stream:
         head = stream.read(1 << 16)
     where = source.where(file)
@@ -75,12 +80,14 @@ def first_line(source: Source, file: str, encoding: str = "utf-8-sig") -> str:
             f"{where}, line 1: this is a compressed or binary file, not text. "
             "Unpack it, or give it its own ending (.zip, .parquet)."
         )
-    for line in head.splitlines():
-        if line.strip():
-            return line.decode(encoding, errors="replace").strip("\r\n")
-    raise DataError(
-        f"{where}: the file is empty. Give a file with a header line and at least one row."
-    )
+    if not head.strip():
+        raise DataError(
+            f"{where}: the file is empty. Give a file with a header line and at least one row."
+        )
+    line = head.splitlines()[0]
+    if not line.strip():
+        raise DataError(f"{where}, line 1: the first line is blank. Delete it.")
+    return line.decode(encoding, errors="replace")
 
 
 def read_text(
@@ -130,6 +137,8 @@ def read_text(
     except pd.errors.ParserWarning as error:
         raise DataError(_too_many_fields(where, 1 + (names is None), separator)) from error
     except pd.errors.ParserError as error:
+        if "source failed" in str(error):  # pandas hides what the stream raised
+            source.bytes(file)
         raise DataError(_parser_message(where, str(error), separator)) from error
     frame.columns = [str(c).strip().removeprefix("\ufeff") for c in frame.columns]
     table = Table(frame, where, source, file, header=names is None, quoted=quoted)

@@ -1,0 +1,109 @@
+"""Exact counts of the real data sets, where they are at hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recgym import data
+from recgym.data.registry import _load
+
+
+@pytest.fixture(autouse=True)
+def use_shared(shared_data, monkeypatch, own_cache):
+    monkeypatch.setenv("RECGYM_SHARED_DATA", str(shared_data))
+    _load.cache_clear()
+
+
+COUNTS = [
+    ("ml-1m", "raw", 6_040, 3_706, 1_000_209),
+    ("ml-1m", "clean", 6_040, 3_416, 999_611),
+    ("ml-1m", "paper", 6_040, 3_415, 996_183),
+    ("ml-100k", "raw", 943, 1_682, 100_000),
+    ("lastfm-2k", "raw", 1_892, 12_523, 71_064),
+    ("lastfm-2k", "clean", 1_090, 3_646, 52_551),
+    ("lastfm-2k", "paper", 896, 2_682, 28_220),
+]
+
+
+@pytest.mark.parametrize(("name", "variant", "users", "items", "events"), COUNTS)
+def test_counts(name, variant, users, items, events):
+    log = data.load(name, variant)
+    assert (log.n_users, log.n_items, len(log)) == (users, items, events)
+    assert log is data.load(name, variant), "kept in memory"
+    if variant != "raw":
+        assert np.diff(log.offsets).min() >= 5
+        assert log.popularity.min() >= 5
+
+
+def test_paper_of_movielens_is_the_clean_set_without_its_most_popular_film():
+    clean, paper = data.load("ml-1m", "clean"), data.load("ml-1m", "paper")
+    assert clean.item_label(int(np.argmax(clean.popularity))) == "American Beauty (1999)"
+    assert data.drop_most_popular(clean).fingerprint == paper.fingerprint
+
+
+def test_movielens_1m_in_the_authors_order(shared_data):
+    import pandas as pd
+
+    frame = pd.read_parquet(shared_data / "ml-1m" / "interactions.parquet")
+    frame = frame.dropna(subset="irs_order").sort_values(["user_id", "irs_order"])
+    paper = data.load("ml-1m", "paper")
+    frame = frame[frame.item_id.isin(paper.item_ids)]
+    np.testing.assert_array_equal(paper.item_ids[paper.item], frame.item_id)
+    assert paper.titles[0] == "Toy Story (1995)"
+    assert len(paper.genre_names) == 18
+
+
+def test_film_without_an_order_is_placed_by_time_or_anywhere_but_at_the_end(shared_data):
+    import pandas as pd
+
+    log = data.load("ml-1m", "raw")
+    frame = pd.read_parquet(shared_data / "ml-1m" / "interactions.parquet")
+    times = frame.dropna(subset="timestamp").set_index(["user_id", "item_id"]).timestamp
+    film = int(np.flatnonzero(log.item_ids == 2858)[0])
+    place = np.arange(len(log)) - log.offsets[log.user]
+    share = (place / (np.diff(log.offsets)[log.user] - 1))[log.item == film]
+    assert 0.3 < share.mean() < 0.6
+    assert (share == 1).mean() < 0.05
+    for user in range(0, 2_999, 100):  # all of their times are known
+        key = pd.MultiIndex.from_product([[user + 1], log.item_ids[log.items_of(user)]])
+        assert (np.diff(times.loc[key].to_numpy(np.int64)) >= 0).all()
+
+
+def test_lastfm_of_the_paper_row_by_row(shared_data):
+    import pandas as pd
+
+    theirs = pd.read_parquet(shared_data / "lastfm-2k" / "interactions_irs_paper_exact.parquet")
+    ours = data.load("lastfm-2k", "paper").to_frame()
+    columns = ["user_id", "item_id", "timestamp"]
+    assert set(map(tuple, ours[columns].to_numpy())) == set(map(tuple, theirs[columns].to_numpy()))
+
+
+def test_lastfm_from_the_official_layout_equals_the_shared_one(shared_data, tmp_path):
+    """The tag assignments, written as the official file, give the same logs."""
+    import pandas as pd
+
+    folder = shared_data / "lastfm-2k"
+    taggings = pd.read_parquet(folder / "taggings.parquet").drop(columns="exact")
+    taggings.columns = ["userID", "artistID", "tagID", "timestamp"]
+    taggings.to_csv(tmp_path / "user_taggedartists-timestamps.dat", sep="\t", index=False)
+    read, shared = data.read(tmp_path), data.load("lastfm-2k", "raw")
+    np.testing.assert_array_equal(read.user, shared.user)
+    np.testing.assert_array_equal(read.item, shared.item)
+    np.testing.assert_array_equal(read.time, shared.time)
+
+
+def test_import_of_a_shared_folder(shared_data, monkeypatch, own_cache):
+    monkeypatch.delenv("RECGYM_SHARED_DATA")
+    folder = data.import_path(shared_data / "ml-100k")
+    assert folder == own_cache / "datasets" / "ml-100k"
+    assert len(data.load("ml-100k", "raw")) == 100_000
+
+
+def test_other_folders_can_be_read(shared_data):
+    log = data.read(shared_data / "amazon-beauty")
+    assert (log.n_users, log.n_items, len(log)) == (8_159, 5_862, 98_566)
+    assert log.time is None
+    assert len(log.genre_names) == 41
+    simulated = data.read(shared_data / "ifrqe-simulation")
+    assert (simulated.n_users, simulated.n_items, len(simulated)) == (1_000, 1_000, 12_305)
