@@ -104,6 +104,10 @@ class Problem(ABC, Generic[S]):
         """The tasks of the rows, name → (B,) int64."""
 
     @abstractmethod
+    def for_split(self, split: str) -> Problem[S]:
+        """The same rules with the tasks of another split."""
+
+    @abstractmethod
     def evaluation_tasks(self, seed: int) -> list[Task]:
         """The tasks that agents are judged on, disjoint from every training task."""
 

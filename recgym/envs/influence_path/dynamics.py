@@ -67,6 +67,10 @@ class InfluencePath(Problem[State]):
     def evaluation_tasks(self, seed: int) -> list[Task]:
         return self.instances.evaluation_tasks(seed)
 
+    def for_split(self, split: str) -> InfluencePath:
+        instances = self.instances.for_split(split)
+        return InfluencePath(self.log, self.evaluator, instances, self.params)
+
     def start(self, tasks: Sequence[Task], rngs: Sequence[np.random.Generator]) -> State:
         b, n, m = len(tasks), self.log.n_items, self.params.horizon
         user, objective, cut = (np.array([t[key] for t in tasks]) for key in self.task_keys)

@@ -58,6 +58,10 @@ class Instances:
         """(U,) int64: events of each user."""
         return np.diff(self.log.offsets)
 
+    def for_split(self, split: str) -> Instances:
+        """The tasks of another split of the same data."""
+        return self if split == self.split else Instances(self.log, split, self._given)
+
     def seen(self, user: int, cut: int | None = None) -> np.ndarray:
         """(N,) bool: items among the first ``cut`` events of a user."""
         seen = np.zeros(self.log.n_items, dtype=bool)
@@ -110,7 +114,7 @@ class Instances:
 
     def evaluation_tasks(self, seed: int) -> list[Task]:
         """Every user once, in order, with her whole history and a held-out test objective."""
-        test = self if self.split == "test" else Instances(self.log, "test", self._given)
+        test = self.for_split("test")
         rng = np.random.default_rng([SPLIT_SEED, seed])
         return [test.draw(rng, {"user": user}) for user in range(self.log.n_users)]
 
