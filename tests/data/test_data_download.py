@@ -8,10 +8,10 @@ import sys
 import textwrap
 from pathlib import Path
 
-import layouts
+import data_layouts as layouts
+import data_tiny as tiny
 import pytest
-import tiny
-from server import Server
+from data_server import Server
 
 from recgym import data
 from recgym.data import DataError, download
@@ -262,6 +262,23 @@ def test_import_of_something_else(tmp_path, own_cache):
 def test_fetch_of_what_is_built_in():
     with pytest.raises(DataError, match="part of recgym"):
         data.fetch("ml-latest-small")
+
+
+def test_killed_process_leaves_nothing_for_long(tmp_path, content, own_cache):
+    abandoned = own_cache / "datasets" / ".tiny@abc"
+    abandoned.mkdir(parents=True)
+    data.import_path(tmp_path / "tiny.zip")
+    assert leftovers(own_cache) == ["tiny"]
+
+
+def test_full_disk(tmp_path, own_cache, content, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(download.shutil, "copyfileobj", full)
+    with pytest.raises(DataError, match=r"cannot write here \(No space left on device\)"):
+        data.import_path(tmp_path / "tiny.zip")
+    assert leftovers(own_cache) == []
 
 
 def test_cache_that_cannot_be_written(tmp_path):

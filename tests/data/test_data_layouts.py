@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 
-import layouts
+import data_layouts as layouts
 import numpy as np
 import pandas as pd
 import pytest
-from layouts import same_events
+from data_layouts import same_events
 
 from recgym import data
 from recgym.data import DataError, InteractionLog
