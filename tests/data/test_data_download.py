@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import data_layouts as layouts
@@ -166,6 +167,7 @@ entry = registry.Dataset(
     "tiny", "Tiny", "For tests.", "tiny.zip", {url!r}, {size}, {sha!r}, format="ml-csv"
 )
 registry.DATASETS = download.DATASETS = {{"tiny": entry}}
+print("ready", flush=True)
 print(data.fetch("tiny"), len(data.load("tiny", "raw")))
 """
 
@@ -179,6 +181,7 @@ def test_two_processes_at_once(server, own_cache, content, few, tmp_path):
     script.write_text(textwrap.dedent(code))
     root = Path(data.__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
+    server.gate.clear()
     both = [
         subprocess.Popen(
             [sys.executable, str(script)], env=environment, text=True,
@@ -186,6 +189,11 @@ def test_two_processes_at_once(server, own_cache, content, few, tmp_path):
         )
         for _ in range(2)
     ]  # fmt: skip
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    time.sleep(1)  # without a lock both would ask within this second
+    server.gate.set()
     expected = f"{own_cache / 'datasets' / 'tiny'} {len(few)}"
     for process in both:
         out, err = process.communicate(timeout=60)
