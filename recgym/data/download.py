@@ -29,7 +29,7 @@ from recgym.data.sources import Source
 logger = logging.getLogger("recgym.data")
 
 CHUNK = 1 << 16
-ATTEMPTS = 5  # connections in a row that bring nothing new
+ATTEMPTS = 4  # connections in a row that bring nothing new
 PAUSE = 0.5  # seconds before the first new attempt; doubled each time
 TIMEOUT = 30  # seconds without a byte
 NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
@@ -134,29 +134,28 @@ def _digest(path: Path, kind: str) -> str:
 def _locked(folder: Path) -> Iterator[None]:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.parent / f"{folder.name}.lock")
-        lock.acquire()
+        with FileLock(folder.parent / f"{folder.name}.lock"):
+            yield
     except OSError as error:
         raise DataError(
-            f"{folder.parent}: cannot write here ({error.strerror}). "
-            "Set RECGYM_CACHE to a folder that you own."
+            f"{folder.parent}: cannot write here ({error.strerror or error}). "
+            "Make room, or set RECGYM_CACHE to a folder that you own."
         ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _place(folder: Path, source: Source, files: Iterable[str]) -> None:
     """Copy files, flat, to a folder that appears at once, in place of an older one."""
-    fresh = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    prefix = f".{folder.name}@"
+    for abandoned in folder.parent.glob(f"{prefix}*"):  # by a process that was killed
+        shutil.rmtree(abandoned, ignore_errors=True)
+    fresh = Path(mkdtemp(prefix=prefix, dir=folder.parent))
     try:
         for file in files:
             with source.open(file) as stream, (fresh / file).open("wb") as target:
                 shutil.copyfileobj(stream, target, 1 << 20)
         fresh.chmod(0o755)
         if folder.exists():
-            old = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+            old = Path(mkdtemp(prefix=prefix, dir=folder.parent))
             os.replace(folder, old / "old")
             os.replace(fresh, folder)
             shutil.rmtree(old, ignore_errors=True)
@@ -194,8 +193,8 @@ def _download(entry: Dataset, url: str, part: Path) -> None:
                 error = getattr(failure, "reason", None) or failure
             after = part.stat().st_size if part.exists() else 0
             fruitless = 0 if after > before else fruitless + 1
-            if fruitless < ATTEMPTS:
-                time.sleep(PAUSE * 2**fruitless)
+            if 0 < fruitless < ATTEMPTS:
+                time.sleep(PAUSE * 2 ** (fruitless - 1))
     raise DataError(_by_hand(entry, url, str(error)))
 
 
@@ -232,11 +231,18 @@ def _receive(url: str, part: Path, offset: int, bar) -> bool:
         if expected is not None:
             bar.total = expected + (offset if resumes else 0)
         with part.open("ab" if resumes else "wb") as target:
-            while chunk := response.read(CHUNK):
+            while chunk := _chunk(response):
                 target.write(chunk)
                 received += len(chunk)
                 bar.update(len(chunk))
     return expected is None or received >= expected
+
+
+def _chunk(response) -> bytes:
+    try:
+        return response.read(CHUNK)
+    except OSError as error:  # TLS errors among them; not to be taken for a full disk
+        raise ConnectionError(str(error)) from error
 
 
 def _recognise_archive(path: Path, wanted: Dataset | None) -> Dataset:

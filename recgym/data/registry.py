@@ -151,7 +151,8 @@ def load(name: str, variant: str = "clean") -> InteractionLog:
             ``lastfm-2k``). The synthetic world is always whole.
 
     Looks in the cache (``RECGYM_CACHE``), then in the folder named by ``RECGYM_SHARED_DATA``.
-    Logs are immutable and kept in memory, so a second call costs nothing.
+    Logs are immutable and kept in memory, so a second call costs nothing. MovieLens 1M from that
+    folder has no ``time`` (its order is the paper's authors'); from the official archive it has.
 
     Raises:
         DataError: unknown name or variant; the data set is not on this machine (the message is the

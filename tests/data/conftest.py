@@ -10,6 +10,7 @@ from recgym.data.registry import _load
 def own_cache(tmp_path, monkeypatch):
     """No test of this folder sees the user's cache, or data that are not its own."""
     monkeypatch.setenv("RECGYM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "*")  # the servers of these tests are on loopback
     monkeypatch.delenv("RECGYM_SHARED_DATA", raising=False)
     _load.cache_clear()
     return tmp_path / "cache"

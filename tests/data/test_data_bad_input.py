@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import zipfile
 
-import layouts
+import data_layouts as layouts
 import numpy as np
 import pandas as pd
 import pytest
@@ -90,6 +90,14 @@ def test_spellings_of_columns(tmp_path):
     log = data.read(file(tmp_path, "userId,movieId,Time\n1,10,5\n1,11,4\n"))
     assert log.item_ids[log.item].tolist() == [11, 10]
     assert log.rating is None
+
+
+def test_quoted_header_and_index_column(tmp_path):
+    text = ',"user_id","item_id","rating"\n0,1,10,"3.5"\n1,1,11,4\n'
+    log = data.read(file(tmp_path, text))
+    assert log.item_ids.tolist() == [10, 11]
+    with pytest.raises(DataError, match="line 3: rating is missing"):
+        data.read(file(tmp_path, text.replace("11,4", "11,")))
 
 
 def repaired(tmp_path, caplog, text, level=logging.WARNING):

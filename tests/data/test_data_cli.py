@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import layouts
+import data_layouts as layouts
+import data_tiny as tiny
 import pytest
-import tiny
-from server import Server
+from data_server import Server
 from typer.testing import CliRunner
 
 from recgym import data

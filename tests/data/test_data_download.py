@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
-import layouts
+import data_layouts as layouts
+import data_tiny as tiny
 import pytest
-import tiny
-from server import Server
+from data_server import Server
 
 from recgym import data
 from recgym.data import DataError, download
@@ -166,6 +167,7 @@ entry = registry.Dataset(
     "tiny", "Tiny", "For tests.", "tiny.zip", {url!r}, {size}, {sha!r}, format="ml-csv"
 )
 registry.DATASETS = download.DATASETS = {{"tiny": entry}}
+print("ready", flush=True)
 print(data.fetch("tiny"), len(data.load("tiny", "raw")))
 """
 
@@ -179,6 +181,7 @@ def test_two_processes_at_once(server, own_cache, content, few, tmp_path):
     script.write_text(textwrap.dedent(code))
     root = Path(data.__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
+    server.gate.clear()
     both = [
         subprocess.Popen(
             [sys.executable, str(script)], env=environment, text=True,
@@ -186,6 +189,11 @@ def test_two_processes_at_once(server, own_cache, content, few, tmp_path):
         )
         for _ in range(2)
     ]  # fmt: skip
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    time.sleep(1)  # without a lock both would ask within this second
+    server.gate.set()
     expected = f"{own_cache / 'datasets' / 'tiny'} {len(few)}"
     for process in both:
         out, err = process.communicate(timeout=60)
@@ -262,6 +270,23 @@ def test_import_of_something_else(tmp_path, own_cache):
 def test_fetch_of_what_is_built_in():
     with pytest.raises(DataError, match="part of recgym"):
         data.fetch("ml-latest-small")
+
+
+def test_killed_process_leaves_nothing_for_long(tmp_path, content, own_cache):
+    abandoned = own_cache / "datasets" / ".tiny@abc"
+    abandoned.mkdir(parents=True)
+    data.import_path(tmp_path / "tiny.zip")
+    assert leftovers(own_cache) == ["tiny"]
+
+
+def test_full_disk(tmp_path, own_cache, content, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(download.shutil, "copyfileobj", full)
+    with pytest.raises(DataError, match=r"cannot write here \(No space left on device\)"):
+        data.import_path(tmp_path / "tiny.zip")
+    assert leftovers(own_cache) == []
 
 
 def test_cache_that_cannot_be_written(tmp_path):

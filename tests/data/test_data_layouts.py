@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 
-import layouts
+import data_layouts as layouts
 import numpy as np
 import pandas as pd
 import pytest
-from layouts import same_events
+from data_layouts import same_events
 
 from recgym import data
 from recgym.data import DataError, InteractionLog
@@ -94,6 +94,19 @@ def test_lastfm(tmp_path, kind, stamps):
     assert [log.genre_label(i) for i in range(3)] == [
         "chillout|français", "chillout|downtempo|français", "chillout|downtempo"
     ]  # fmt: skip
+
+
+def test_lastfm_genres_are_the_most_frequent_tags(tmp_path):
+    files = layouts.lastfm()
+    tags = [13, 15, 15, 18, 18, 20, 20, 21, 21, 22, 22]  # 13 once, the others twice
+    rows = [(user, 52, tag, 1238536800000) for user, tag in enumerate(tags)]
+    files["user_taggedartists-timestamps.dat"] = layouts.table(
+        "userID artistID tagID timestamp", rows
+    )
+    names = [f"{tag}\ttag {tag}" for tag in sorted(set(tags))]
+    files["tags.dat"] = layouts.text(["tagID\ttagValue", *names])
+    log = data.read(layouts.as_folder(tmp_path, files))
+    assert log.genre_label(0) == "tag 15|tag 18|tag 20|tag 21|tag 22"
 
 
 def test_lastfm_of_the_paper_splits_identities(monkeypatch):

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import os
 
-import layouts
+import data_layouts as layouts
+import data_tiny as tiny
 import pytest
-import tiny
 
 from recgym import data
 from recgym.data import DataError, registry

@@ -54,6 +54,13 @@ def test_events_follow_log_transition(world):
     assert stats.chi2.sf(wrong, freedom) < 1e-9
 
 
+def test_genres_lie_on_a_ring(world):
+    rest = (1 - 0.55 - 0.25 - 0.10) / 4
+    first = [0.55 + rest, 0.25 + rest, rest, 0.10 + rest]
+    for genre in range(4):
+        np.testing.assert_allclose(world.genre_transition[genre], np.roll(first, genre))
+
+
 def test_lengths_and_times(world):
     log = world.log()
     lengths = np.diff(log.offsets)

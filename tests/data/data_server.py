@@ -18,6 +18,8 @@ class Server:
         self.ranges = True
         self.status = 200
         self.length = True  # whether Content-Length is sent
+        self.gate = threading.Event()  # answers wait for it
+        self.gate.set()
         self.url = ""
 
     @contextlib.contextmanager
@@ -44,6 +46,7 @@ class Server:
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         asked = request.headers.get("Range")
         self.log.append(asked)
+        self.gate.wait(30)
         if self.status != 200:
             request.send_error(self.status)
             return

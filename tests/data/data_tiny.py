@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-import layouts
+import data_layouts as layouts
 
 from recgym.data import InteractionLog, registry
 from recgym.data.registry import Dataset
