@@ -26,12 +26,12 @@ class MaskablePPOConfig(CandidateConfig):
     n_steps: int = 40
     """Steps of each row between updates: two full episodes."""
     batch: int = 320
-    epochs: int = 6
+    epochs: int = 4
     learning_rate: float = 1e-3
     gamma: float = 0.99
     gae_lambda: float = 0.95
     entropy: float = 0.005
-    width: int = 64
+    width: int = 32
 
 
 class MaskablePPOAgent(RandomCandidates):
