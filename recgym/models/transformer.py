@@ -65,7 +65,7 @@ class Block(nn.Module):
         return x + self.drop(self.feed_forward(self.norm_2(x)))
 
     def last(self, x: Tensor, visible: Tensor) -> Tensor:
-        """The block's output at the last position alone, for inference: (B, d); visible (B, 1, L)."""
+        """(B, d): the block's output at the last position, without dropout; visible (B, 1, L)."""
         y = x[:, -1] + self.attention.last(self.norm_1(x), visible)
         return y + self.feed_forward(self.norm_2(y))
 

@@ -87,9 +87,7 @@ class MaskablePPOAgent(RandomCandidates):
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
         found = self.build(observation)
         flat = self.build.observation(found, observation, self.problem.params.horizon)
-        choice, _ = self.model.predict(
-            flat, action_masks=found.legal, deterministic=deterministic
-        )
+        choice, _ = self.model.predict(flat, action_masks=found.legal, deterministic=deterministic)
         return found.items[np.arange(len(choice)), choice]
 
     def save(self, path: str | Path) -> None:
