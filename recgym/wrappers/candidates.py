@@ -49,7 +49,9 @@ class CandidateFeatures:
         backbone: a name of :func:`recgym.evaluators.backbones.names`.
     """
 
-    def __init__(self, log: InteractionLog, k: int = 50, pool: int = 200, backbone: str = "sasrec"):
+    def __init__(
+        self, log: InteractionLog, k: int = 50, pool: int = 200, backbone: str = "cooccurrence"
+    ):
         if not 1 <= k < log.n_items:
             raise ValueError(f"k must be in 1..{log.n_items - 1} (items but one), got {k}.")
         if pool < k:
@@ -119,7 +121,7 @@ class CandidateActions(gym.Wrapper):
     ``candidates.items[0, j]``, the last action the objective.
     """
 
-    def __init__(self, env: gym.Env, k: int = 50, pool: int = 200, backbone: str = "sasrec"):
+    def __init__(self, env: gym.Env, k: int = 50, pool: int = 200, backbone: str = "cooccurrence"):
         super().__init__(env)
         self.problem: Any = env.unwrapped.problem  # pyright: ignore[reportAttributeAccessIssue]
         self.build = CandidateFeatures(self.problem.log, k, pool, backbone)
@@ -154,7 +156,11 @@ class VectorCandidateActions(gym.vector.VectorWrapper):
     """:class:`CandidateActions` over a native vector environment, one batch for all rows."""
 
     def __init__(
-        self, env: gym.vector.VectorEnv, k: int = 50, pool: int = 200, backbone: str = "sasrec"
+        self,
+        env: gym.vector.VectorEnv,
+        k: int = 50,
+        pool: int = 200,
+        backbone: str = "cooccurrence",
     ):
         super().__init__(env)
         self.problem: Any = env.unwrapped.problem  # pyright: ignore[reportAttributeAccessIssue]
