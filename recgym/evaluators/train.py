@@ -17,7 +17,6 @@ from recgym.evaluators.sequence import NetworkEvaluator, SequenceEvaluator
 from recgym.models import store
 from recgym.models.training import Progress, TrainConfig, fit, refit_config
 
-
 VALIDATION = (2, 3, 4, 5, 6)
 """Places from the end that choose the epoch: five, since one of 671 users' is mostly noise."""
 
