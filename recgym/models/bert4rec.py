@@ -92,7 +92,7 @@ class BERT4Rec(NextItemModel):
         for block in self.blocks[:-1]:
             x = block(x, visible)
         last: Block = self.blocks[-1]  # pyright: ignore[reportAssignmentType]
-        return self._logits(last.last(x, visible[:, :, -1:])[:, 0])
+        return self._logits(last.last(x, visible[:, :, -1]))
 
     def scores_full(self, histories: Tensor) -> Tensor:
         """The same logits by the plain forward pass over all positions; for tests and timing."""

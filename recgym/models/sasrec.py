@@ -76,4 +76,4 @@ class SASRec(NextItemModel):
         for block in self.blocks[:-1]:
             x = block(x, visible)
         last: Block = self.blocks[-1]  # pyright: ignore[reportAssignmentType]
-        return self._logits(last.last(x, visible[:, :, -1:])[:, 0])
+        return self._logits(last.last(x, visible[:, :, -1]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,16 +21,30 @@ class Attention(nn.Module):
         self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, visible: Tensor, queries: Tensor | None = None) -> Tensor:
-        """x (B, L, d), visible (B or 1, 1, Q, L) bool, queries (B, Q, d) or None for all of x."""
-        queries = x if queries is None else queries
-        (b, q, d), h = queries.shape, self.heads
-        query = self.query(queries).view(b, q, h, d // h).transpose(1, 2)  # (B, h, Q, d/h)
+    def forward(self, x: Tensor, visible: Tensor) -> Tensor:
+        """x (B, L, d), visible (B, 1, L, L) bool."""
+        (b, q, d), h = x.shape, self.heads
+        query = self.query(x).view(b, q, h, d // h).transpose(1, 2)  # (B, h, L, d/h)
         key, value = self.key_value(x).view(b, -1, 2, h, d // h).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(
             query, key, value, attn_mask=visible, dropout_p=self.dropout if self.training else 0.0
         )
         return self.out(mixed.transpose(1, 2).reshape(b, q, d))
+
+    def last(self, x: Tensor, visible: Tensor) -> Tensor:
+        """Attention of the last position alone, without dropout: (B, d); visible is (B, 1, L).
+
+        One query needs no keys and values of all positions: q·(W x_j) = (Wᵀq)·x_j and
+        Σ w_j (W x_j) = W Σ w_j x_j. The keys' bias adds a constant that the softmax ignores.
+        """
+        (b, _, d), h = x.shape, self.heads
+        to_key, to_value = self.key_value.weight.view(2, h, d // h, d)
+        query = self.query(x[:, -1]).view(b, h, d // h)
+        seen_from = torch.einsum("bhe,hed->bhd", query, to_key) / math.sqrt(d // h)
+        logits = (seen_from @ x.transpose(1, 2)).masked_fill(~visible, -torch.inf)  # (B, h, L)
+        mixed = torch.softmax(logits, dim=2) @ x  # (B, h, d)
+        value = torch.einsum("bhd,hed->bhe", mixed, to_value).reshape(b, d)
+        return self.out(value + self.key_value.bias[d:])
 
 
 class Block(nn.Module):
@@ -49,10 +65,9 @@ class Block(nn.Module):
         return x + self.drop(self.feed_forward(self.norm_2(x)))
 
     def last(self, x: Tensor, visible: Tensor) -> Tensor:
-        """The block's output at the last position only, (B, 1, d); visible is (B, 1, 1, L)."""
-        normed = self.norm_1(x)
-        y = x[:, -1:] + self.drop(self.attention(normed, visible, normed[:, -1:]))
-        return y + self.drop(self.feed_forward(self.norm_2(y)))
+        """(B, d): the block's output at the last position, without dropout; visible (B, 1, L)."""
+        y = x[:, -1] + self.attention.last(self.norm_1(x), visible)
+        return y + self.feed_forward(self.norm_2(y))
 
 
 def visible_keys(pad: Tensor, *, causal: bool) -> Tensor:

@@ -49,9 +49,7 @@ class CandidateFeatures:
         backbone: a name of :func:`recgym.evaluators.backbones.names`.
     """
 
-    def __init__(
-        self, log: InteractionLog, k: int = 50, pool: int = 200, backbone: str = "sasrec"
-    ):
+    def __init__(self, log: InteractionLog, k: int = 50, pool: int = 200, backbone: str = "sasrec"):
         if not 1 <= k < log.n_items:
             raise ValueError(f"k must be in 1..{log.n_items - 1} (items but one), got {k}.")
         if pool < k:
@@ -121,9 +119,7 @@ class CandidateActions(gym.Wrapper):
     ``candidates.items[0, j]``, the last action the objective.
     """
 
-    def __init__(
-        self, env: gym.Env, k: int = 50, pool: int = 200, backbone: str = "sasrec"
-    ):
+    def __init__(self, env: gym.Env, k: int = 50, pool: int = 200, backbone: str = "sasrec"):
         super().__init__(env)
         self.problem: Any = env.unwrapped.problem  # pyright: ignore[reportAttributeAccessIssue]
         self.build = CandidateFeatures(self.problem.log, k, pool, backbone)

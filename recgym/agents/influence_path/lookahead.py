@@ -25,8 +25,6 @@ class LookaheadConfig(AgentConfig):
 
     k: int = 50
     """Items tried at each step."""
-    chunk: int = 1024
-    """Histories per call of the evaluator, to bound memory."""
 
 
 class Lookahead(Agent):
@@ -57,15 +55,7 @@ class Lookahead(Agent):
             [np.repeat(history[:, None, 1:], top.shape[1], axis=1), top[:, :, None]], axis=2
         ).reshape(-1, history.shape[1])
         target = np.repeat(objective, top.shape[1])
-        interest = np.concatenate(
-            [
-                user.log_prob(after[i : i + self.config.chunk])[
-                    np.arange(len(target[i : i + self.config.chunk])),
-                    target[i : i + self.config.chunk],
-                ]
-                for i in range(0, len(target), self.config.chunk)
-            ]
-        ).reshape(top.shape)
+        interest = user.log_prob(after)[np.arange(len(target)), target].reshape(top.shape)
         follow = log_acceptance(np.take_along_axis(log_prob, top, axis=1), user.tau)
         value = weights["interest"] * interest + weights["follow"] * follow
         value[~np.take_along_axis(legal, top, axis=1)] = -np.inf

@@ -26,12 +26,12 @@ class MaskablePPOConfig(CandidateConfig):
     n_steps: int = 40
     """Steps of each row between updates: two full episodes."""
     batch: int = 320
-    epochs: int = 6
+    epochs: int = 4
     learning_rate: float = 1e-3
     gamma: float = 0.99
     gae_lambda: float = 0.95
     entropy: float = 0.005
-    width: int = 64
+    width: int = 32
 
 
 class MaskablePPOAgent(RandomCandidates):
@@ -87,9 +87,7 @@ class MaskablePPOAgent(RandomCandidates):
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
         found = self.build(observation)
         flat = self.build.observation(found, observation, self.problem.params.horizon)
-        choice, _ = self.model.predict(
-            flat, action_masks=found.legal, deterministic=deterministic
-        )
+        choice, _ = self.model.predict(flat, action_masks=found.legal, deterministic=deterministic)
         return found.items[np.arange(len(choice)), choice]
 
     def save(self, path: str | Path) -> None:

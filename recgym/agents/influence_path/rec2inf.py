@@ -45,9 +45,7 @@ class Rec2Inf(Agent):
         if not 1 <= self.config.k <= log.n_items:
             raise AgentError(f"k must be in 1..{log.n_items} (the items), got {self.config.k}.")
         if self.config.distance not in DISTANCES:
-            raise AgentError(
-                f"distance must be one of {DISTANCES}, got {self.config.distance!r}."
-            )
+            raise AgentError(f"distance must be one of {DISTANCES}, got {self.config.distance!r}.")
         if self.config.distance == "genre" and not log.genre_names:
             raise AgentError(f'{log.name} has no genres. Use distance="embedding".')
         self.score = backbones.scorer(self.config.backbone, log)

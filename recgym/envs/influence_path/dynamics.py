@@ -125,7 +125,9 @@ class InfluencePath(Problem[State]):
             follow = np.where(legal, follow, log_acceptance(least, self.evaluator.tau))
 
         moved = self._move(state, action, accepted, success, follow)
-        interest = moved.objective_curve[rows, moved.steps] - state.objective_curve[rows, state.steps]
+        interest = (
+            moved.objective_curve[rows, moved.steps] - state.objective_curve[rows, state.steps]
+        )
         terms = {
             "interest": interest.astype(np.float64),
             "follow": follow.astype(np.float64),
