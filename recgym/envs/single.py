@@ -123,8 +123,9 @@ class RecEnv(gym.Env):
             from recgym.envs.window import Window
 
             self._window = Window(str(self.spec.id if self.spec else type(self).__name__))
-        frame = self.problem.render(self._current(), 0, "rgb_array")
-        self._window.show(frame, self.metadata["render_fps"])
+        if self._window.wanted():
+            frame = self.problem.render(self._current(), 0, "rgb_array")
+            self._window.show(frame, self.metadata["render_fps"])
 
 
 def _first(batch: dict[str, np.ndarray]) -> dict[str, Any]:

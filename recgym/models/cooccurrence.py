@@ -34,7 +34,10 @@ def ppmi_vectors(
     Context probabilities are raised to ``smoothing`` (Levy & Goldberg, NeurIPS 2014). Columns are
     U·√S, so inner products approximate the PPMI.
     """
+    vectors = np.zeros((log.n_items, width), dtype=np.float32)
     counts = cooccurrence_counts(log, window).tocoo()
+    if counts.nnz == 0:
+        return vectors
     row_sum = np.asarray(counts.sum(axis=1)).ravel()
     context = row_sum**smoothing
     context /= context.sum()
@@ -47,6 +50,5 @@ def ppmi_vectors(
     order = np.argsort(-s)
     u, s = u[:, order], s[order]
     u *= np.where(u.sum(axis=0) < 0, -1.0, 1.0)  # the sign of a singular vector is arbitrary
-    vectors = np.zeros((log.n_items, width), dtype=np.float32)
     vectors[:, :width_kept] = u * np.sqrt(s)
     return vectors

@@ -13,10 +13,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector.utils import batch_space
 
 from recgym.data.log import InteractionLog
 from recgym.evaluators import backbones
+from recgym.wrappers.base import SingleFace, VectorFace, View, check_choice
 
 FEATURES = (
     "log_score",
@@ -49,9 +49,7 @@ class CandidateFeatures:
         backbone: a name of :func:`recgym.evaluators.backbones.names`.
     """
 
-    def __init__(
-        self, log: InteractionLog, k: int = 50, pool: int = 200, backbone: str = "cooccurrence"
-    ):
+    def __init__(self, log: InteractionLog, k: int = 50, pool: int = 200, backbone: str = "cooccurrence"):
         if not 1 <= k < log.n_items:
             raise ValueError(f"k must be in 1..{log.n_items - 1} (items but one), got {k}.")
         if pool < k:
@@ -114,90 +112,61 @@ class CandidateFeatures:
         return spaces.Box(-1, 1, ((self.k + 1) * len(FEATURES) + 2,), np.float32)
 
 
-class CandidateActions(gym.Wrapper):
+class CandidateView(View):
+    """Candidates in place of the catalogue; the memory is the current :class:`CandidateSet`."""
+
+    def __init__(self, env: Any, k: int, pool: int, backbone: str):
+        problem = env.unwrapped.problem
+        self.build = CandidateFeatures(problem.log, k, pool, backbone)
+        self.horizon = problem.params.horizon
+        self.observation_space = self.build.space()
+        self.action_space = spaces.Discrete(k + 1)
+
+    def observe(self, observation: Any) -> tuple[np.ndarray, CandidateSet]:
+        found = self.build(observation)
+        return self.build.observation(found, observation, self.horizon), found
+
+    def actions(self, action: np.ndarray, memory: Any, legal: Any) -> np.ndarray:
+        action = check_choice(action, self.build.k + 1)
+        return _current(memory).items[np.arange(len(action)), action]
+
+    def masks(self, memory: Any, legal: Any) -> np.ndarray:
+        return _current(memory).legal.copy()
+
+
+def _current(memory: CandidateSet | None) -> CandidateSet:
+    if memory is None:
+        raise gym.error.ResetNeeded("Call reset() first: there are no candidates yet.")
+    return memory
+
+
+class CandidateActions(SingleFace):
     """InfluencePath with ``Discrete(k + 1)`` actions and a flat vector of candidate features.
 
     ``candidates`` holds the current :class:`CandidateSet`; action j recommends
-    ``candidates.items[0, j]``, the last action the objective.
+    ``candidates.items[0, j]``, the last action the objective. ``info["item"]`` is the item that
+    was recommended.
     """
 
     def __init__(self, env: gym.Env, k: int = 50, pool: int = 200, backbone: str = "cooccurrence"):
-        super().__init__(env)
-        self.problem: Any = env.unwrapped.problem  # pyright: ignore[reportAttributeAccessIssue]
-        self.build = CandidateFeatures(self.problem.log, k, pool, backbone)
-        self.observation_space = self.build.space()
-        self.action_space = spaces.Discrete(k + 1)
-        self.candidates: CandidateSet | None = None
+        view = CandidateView(env, k, pool, backbone)
+        super().__init__(env, view, k=k, pool=pool, backbone=backbone)
 
-    def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict[str, Any]]:
-        observation, info = self.env.reset(**kwargs)
-        return self._see(observation), info
-
-    def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
-        assert self.candidates is not None, "call reset() first"
-        if not self.action_space.contains(action := int(action)):
-            raise ValueError(f"Action {action} lies outside {self.action_space}.")
-        item = int(self.candidates.items[0, action])
-        observation, reward, terminated, truncated, info = self.env.step(item)
-        return self._see(observation), reward, terminated, truncated, {**info, "item": item}
-
-    def action_masks(self) -> np.ndarray:
-        """(k + 1,) bool: candidates that are legal."""
-        assert self.candidates is not None, "call reset() first"
-        return self.candidates.legal[0].copy()
-
-    def _see(self, observation: dict[str, Any]) -> np.ndarray:
-        batch = {key: np.asarray(value)[None] for key, value in observation.items()}
-        self.candidates = self.build(batch)
-        return self.build.observation(self.candidates, batch, self.problem.params.horizon)[0]
+    @property
+    def candidates(self) -> CandidateSet:
+        """The candidates of the current observation, a batch of one."""
+        return _current(self.memory)
 
 
-class VectorCandidateActions(gym.vector.VectorWrapper):
+class VectorCandidateActions(VectorFace):
     """:class:`CandidateActions` over a native vector environment, one batch for all rows."""
 
     def __init__(
-        self,
-        env: gym.vector.VectorEnv,
-        k: int = 50,
-        pool: int = 200,
-        backbone: str = "cooccurrence",
+        self, env: gym.vector.VectorEnv, k: int = 50, pool: int = 200, backbone: str = "cooccurrence"
     ):
-        super().__init__(env)
-        self.problem: Any = env.unwrapped.problem  # pyright: ignore[reportAttributeAccessIssue]
-        self.build = CandidateFeatures(self.problem.log, k, pool, backbone)
-        self.single_observation_space = self.build.space()
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self.single_action_space = spaces.Discrete(k + 1)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self.candidates: CandidateSet | None = None
+        super().__init__(env, CandidateView(env, k, pool, backbone))
 
-    def reset(self, *, seed: Any = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
-        observation, infos = self.env.reset(seed=seed, options=options)
-        return self._see(observation), infos
-
-    def step(self, actions: Any) -> tuple[np.ndarray, Any, Any, Any, dict[str, Any]]:
-        assert self.candidates is not None, "call reset() first"
-        actions = np.asarray(actions)
-        if not self.action_space.contains(actions.astype(np.int64)):
-            raise ValueError(f"Actions {actions} lie outside {self.action_space}.")
-        items = self.candidates.items[np.arange(self.num_envs), actions]
-        observation, rewards, terminated, truncated, infos = self.env.step(items)
-        if "final_obs" in infos:
-            rows = np.flatnonzero(infos["_final_obs"])
-            final = [infos["final_obs"][row] for row in rows]
-            batch = {key: np.stack([obs[key] for obs in final]) for key in final[0]}
-            infos = {**infos, "final_obs": infos["final_obs"].copy()}
-            flat = self.build.observation(self.build(batch), batch, self.problem.params.horizon)
-            for row, value in zip(rows, flat, strict=True):
-                infos["final_obs"][row] = value
-        return self._see(observation), rewards, terminated, truncated, infos
-
-    def action_masks(self) -> np.ndarray:
-        """(n, k + 1) bool: candidates that are legal."""
-        assert self.candidates is not None, "call reset() first"
-        return self.candidates.legal.copy()
-
-    def _see(self, observation: dict[str, np.ndarray]) -> np.ndarray:
-        self.candidates = self.build(observation)
-        horizon = self.problem.params.horizon
-        return self.build.observation(self.candidates, observation, horizon)
+    @property
+    def candidates(self) -> CandidateSet:
+        """The candidates of the current observations, one row for each environment."""
+        return _current(self.memory)

@@ -1,0 +1,397 @@
+"""InfluencePath to look at: the paper's Table VII as text, and a path on a map of items."""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+
+from recgym.data.log import InteractionLog
+from recgym.envs.influence_path.rewards import log_acceptance
+from recgym.envs.influence_path.state import State
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from recgym.envs.influence_path.dynamics import InfluencePath
+
+ACCEPTED, REFUSED, ILLEGAL, REACHED = "", "refused", "illegal", "objective"
+HISTORY = 3  # items of the history in a text
+TAIL = 5  # and on the map
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One row of a state in the shape that both pictures need; k recommendations so far."""
+
+    user: int
+    objective: int
+    horizon: int
+    history: np.ndarray  # (≤ TAIL,) int64: the latest items before the path
+    path: np.ndarray  # (k,) int64
+    marks: list[str]  # k of ACCEPTED, REFUSED, ILLEGAL, REACHED
+    log_prob: np.ndarray  # (k + 1,) float64: log P(objective | s), start first
+    acceptance: np.ndarray  # (k,) float64: a of each item; NaN where illegal
+    ended: bool
+
+
+def episode(problem: InfluencePath, state: State, row: int) -> Episode:
+    """What happened in one row so far."""
+    user, objective, cut = (int(getattr(state, key)[row]) for key in problem.task_keys)
+    steps = int(state.steps[row])
+    before = problem.log.items_of(user)[:cut]
+    path, accepted = state.path[row, :steps], state.accepted[row, :steps]
+    seen, marks = set(before.tolist()), []
+    for item, taken in zip(path.tolist(), accepted, strict=True):
+        if not taken:
+            marks.append(ILLEGAL if item in seen else REFUSED)
+        else:
+            marks.append(REACHED if item == objective else ACCEPTED)
+            seen.add(item)
+    illegal = np.array([mark == ILLEGAL for mark in marks], dtype=bool)
+    return Episode(
+        user=user,
+        objective=objective,
+        horizon=problem.params.horizon,
+        history=before[-TAIL:].astype(np.int64),
+        path=path,
+        marks=marks,
+        log_prob=state.objective_curve[row, : steps + 1].astype(np.float64),
+        acceptance=np.where(illegal, np.nan, np.exp(state.follow_curve[row, :steps])),
+        ended=steps >= problem.params.horizon or REACHED in marks,
+    )
+
+
+# --- text -----------------------------------------------------------------------------------------
+
+TITLE, GENRES = 33, 20  # columns; a line has 100
+
+
+def ansi(problem: InfluencePath, state: State, row: int) -> str:
+    """The path so far, one line for each recommendation, at most 100 columns, without colour.
+
+    A later text of the same episode begins with every earlier one. ``a`` is the acceptance of the
+    recommended item, P(objective) that of the user after it, and how many times the first one.
+    """
+    e, log = episode(problem, state, row), problem.log
+    lines = [
+        f"User {e.user}, {e.horizon} recommendations at most, {log.name}, "
+        f"simulated by {problem.evaluator.name}",
+        _line("lead to", log, e.objective, f"{'':5}{np.exp(e.log_prob[0]):13.1e}{'1':>7}×"),
+    ]
+    for index, item in enumerate(e.history[-HISTORY:]):
+        lines.append(_line("after" if index == 0 else "", log, int(item)))
+    if len(e.history) == 0:
+        lines.append(f"{'after':>6}  (no history)")
+    heads = f"{'a':>5}{'P(objective)':>13}{'× start':>8}"
+    lines += ["", f"{'step':>6}  {_cell('recommended', TITLE)}  {_cell('genres', GENRES)}{heads}"]
+    for index, item in enumerate(e.path.tolist()):
+        mark, a = e.marks[index], e.acceptance[index]
+        shown = "-" if np.isnan(a) else f"{a:.2f}"
+        log_prob = e.log_prob[index + 1]
+        gain = f"{_times(float(np.exp(log_prob - e.log_prob[0]))):>7}×"
+        numbers = f"{shown:>5}{np.exp(log_prob):13.1e}{gain}  {mark}"
+        lines.append(_line(f"{index + 1}/{e.horizon}", log, item, numbers))
+    if e.ended:
+        m = {name: float(v[0]) for name, v in problem.metrics(_one(state, row)).items()}
+        lines += [
+            "",
+            f"{'end':>6}  {'objective reached' if m['SR'] else 'objective not reached'}    "
+            f"SR_acc {m['SR_acc']:.2f}    IoI {m['IoI']:+.2f}    log PPL {m['log_ppl']:.2f}    "
+            f"return {m['return']:.2f}",
+        ]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _one(state: State, row: int) -> State:
+    one = state.rows(np.array([row]))
+    assert isinstance(one, State)
+    return one
+
+
+def _line(head: str, log: InteractionLog, item: int, numbers: str = "") -> str:
+    genres = log.genre_label(item)
+    return f"{head:>6}  {_cell(log.item_label(item), TITLE)}  {_cell(genres, GENRES)}{numbers}"
+
+
+def _times(ratio: float) -> str:
+    if ratio >= 99_999.5:
+        return f"{ratio:.0e}"
+    return (
+        f"{ratio:,.0f}" if ratio >= 9.95 else f"{ratio:.1f}" if ratio >= 0.095 else f"{ratio:.1g}"
+    )
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _cut(text: str, width: int) -> str:
+    """One line of printable text of at most ``width`` columns of a terminal."""
+    text = "".join(c if c.isprintable() else " " for c in text)
+    if sum(map(_columns, text)) <= width:
+        return text
+    kept, used = [], 0
+    for character in text:
+        used += _columns(character)
+        if used > width - 1:
+            break
+        kept.append(character)
+    return "".join(kept).rstrip() + "…"
+
+
+def _cell(text: str, width: int) -> str:
+    text = _cut(text, width)
+    return text + " " * (width - sum(map(_columns, text)))
+
+
+# --- picture --------------------------------------------------------------------------------------
+
+SIZE, DPI = (12.0, 6.0), 100  # inches, so 1200 × 600 pixels
+INK, SOFT, PAPER = "#22252b", "#7d828c", "#ffffff"
+PATH, STAR, WARN = "#2b4c9b", "#e0a100", "#c8452f"
+MUTED = ("#6f9fc8", "#d99a6c", "#7fb08a", "#c58bb0", "#a9a05c", "#8f8fc4", "#cf8080", "#6bb0ad")
+OTHER = "#c3c6cc"
+MOST_POINTS = 4_000
+EDGE, CLEAR = 0.06, 0.062  # of the map, whose width is about 2
+FONT = "DejaVu Sans"  # ships with matplotlib
+
+
+def rgb_array(problem: InfluencePath, state: State, row: int) -> np.ndarray:
+    """(600, 1200, 3) uint8: the path on a map of items, its titles, and two curves over the steps.
+
+    Raises:
+        gymnasium.error.DependencyNotInstalled: without matplotlib.
+    """
+    figure, canvas = _figure()
+    e, log = episode(problem, state, row), problem.log
+    _head(figure, log, e)
+    _draw_map(figure.add_axes((0.012, 0.085, 0.455, 0.785)), log, e)
+    _list(figure.add_axes((0.482, 0.03, 0.228, 0.85)), log, e)
+    _curves(figure, problem, e)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
+
+
+def _figure() -> tuple[Any, Any]:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise gym.error.DependencyNotInstalled(
+            'render_mode="rgb_array" and "human" need matplotlib. Run: pip install "recgym[plot]"'
+        ) from None
+    figure = Figure(figsize=SIZE, dpi=DPI, facecolor=PAPER)
+    return figure, FigureCanvasAgg(figure)
+
+
+@functools.cache
+def _glyphs() -> frozenset[int]:
+    from matplotlib import font_manager
+
+    return frozenset(font_manager.get_font(font_manager.findfont(FONT)).get_charmap())
+
+
+def _text(target: Any, x: float, y: float, text: str, size: float, **style: Any) -> Any:
+    """Plain text: no mathematics in titles, and no warnings about glyphs that the font lacks."""
+    text = "".join(c if ord(c) in _glyphs() else "?" for c in text)
+    style = {"color": INK, "va": "center", "family": FONT, "parse_math": False, **style}
+    return target.text(x, y, text, fontsize=size, **style)
+
+
+def _head(figure: Any, log: InteractionLog, e: Episode) -> None:
+    title = _cut(log.item_label(e.objective), 60)
+    _text(figure, 0.02, 0.955, f"User {e.user}  →  {title}", 15, weight="bold")
+    genres = _cut(log.genre_label(e.objective).replace("|", ", "), 60)
+    _text(figure, 0.02, 0.905, genres, 10, color=SOFT)
+    step = f"step {len(e.path)} of {e.horizon}"
+    if e.ended:
+        step += "  ·  objective reached" if REACHED in e.marks else "  ·  not reached"
+    _text(figure, 0.985, 0.955, step, 11, ha="right", color=SOFT)
+
+
+@dataclass(frozen=True)
+class Map:
+    """Where items stand in the plane."""
+
+    at: np.ndarray  # (N, 2) float64, about [−1, 1]
+    shown: np.ndarray  # (≤ MOST_POINTS,) int64: the items drawn as background
+    colours: list[str]  # of those
+    legend: list[tuple[str, str]]  # genre and its colour
+
+
+@functools.lru_cache(maxsize=4)
+def item_map(log: InteractionLog) -> Map:
+    """A linear projection of the item vectors, computed once for each log.
+
+    Of all planes, the one in which the mean vectors of the genres lie farthest apart; without
+    genres, the first two principal components. Items without vectors (a log as small as the tiny
+    world's) stand in a ring of genres instead.
+    """
+    from recgym.evaluators import backbones
+
+    colour, legend = _dominant_genres(log)
+    vectors = backbones.item_vectors(log).astype(np.float64)
+    known = np.linalg.norm(vectors, axis=1) > 0.5
+    if known.mean() > 0.5 and vectors.shape[1] >= 2:
+        at = _project(vectors, known, colour, len(legend))
+    else:
+        at = _ring(colour, len(legend))
+    shown = np.argsort(-log.popularity, kind="stable")[:MOST_POINTS]
+    palette = [*(c for _, c in legend), OTHER]
+    return Map(at, shown, [palette[g] for g in colour[shown]], legend)
+
+
+def _dominant_genres(log: InteractionLog) -> tuple[np.ndarray, list[tuple[str, str]]]:
+    """(N,) int: the rarest of an item's genres among the eight largest, −1 for none; a legend."""
+    order = np.argsort(-log.genres.sum(axis=0), kind="stable")[: len(MUTED)]
+    colour = np.full(log.n_items, -1)
+    for index, genre in enumerate(order):
+        colour[log.genres[:, genre]] = index
+    return colour, [(log.genre_names[g], MUTED[i]) for i, g in enumerate(order)]
+
+
+def _project(vectors: np.ndarray, known: np.ndarray, colour: np.ndarray, n: int) -> np.ndarray:
+    centred = vectors - vectors[known].mean(axis=0)
+    groups = [known & (colour == g) for g in range(n)]
+    means = [centred[group].mean(axis=0) for group in groups if group.any()]
+    basis = np.stack(means) if len(means) >= 3 else centred[known]
+    axes = np.linalg.svd(basis - basis.mean(axis=0), full_matrices=False)[2][:2]
+    axes *= np.where(axes.sum(axis=1) < 0, -1, 1)[:, None]  # signs are arbitrary
+    at = centred @ axes.T
+    at[~known] = 0
+    return at / np.quantile(np.abs(at[known]), 0.995, axis=0)
+
+
+def _ring(colour: np.ndarray, n: int) -> np.ndarray:
+    at = np.zeros((len(colour), 2))
+    for group in np.unique(colour):
+        members = np.flatnonzero(colour == group)
+        angle = np.pi - 2 * np.pi * group / max(n, 1)
+        centre = np.array([np.cos(angle), np.sin(angle)]) * (0.7 if group >= 0 else 0)
+        turn = np.arange(len(members)) * 2.399963  # the golden angle: a sunflower
+        radius = 0.25 * np.sqrt((np.arange(len(members)) + 0.5) / len(members))
+        at[members] = centre + radius[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    return at
+
+
+def _draw_map(ax: Axes, log: InteractionLog, e: Episode) -> None:
+    from matplotlib import patheffects
+
+    world = item_map(log)
+    few = len(world.shown) < 100
+    size = 3 + 60 * log.popularity[world.shown] / max(1, log.popularity.max())
+    size = np.full(len(size), 150.0) if few else size
+    x, y = world.at[world.shown].T
+    ax.scatter(x, y, s=size, c=world.colours, alpha=0.42, linewidths=0, zorder=1)
+    halo = [patheffects.withStroke(linewidth=2.5, foreground=PAPER)]
+    tail = world.at[e.history]
+    ax.plot(*tail.T, color=SOFT, lw=1.2, ls=(0, (3, 2)), zorder=2)
+    ax.scatter(*tail.T, s=26, c=SOFT, edgecolors=PAPER, linewidths=0.8, zorder=3)
+    goal = world.at[e.objective]
+    places = _apart(world.at[e.path], goal)
+    places[[mark == REACHED for mark in e.marks]] = goal
+    taken = [i for i, mark in enumerate(e.marks) if mark in (ACCEPTED, REACHED)]
+    route = np.concatenate([tail[-1:], places[taken]])
+    hops = np.stack([route[:-1], route[1:]], axis=1)
+    for hop, strength in zip(hops, np.linspace(1, 0.35, len(hops))[::-1], strict=True):
+        ax.plot(*hop.T, color=PATH, lw=1.7, alpha=strength, zorder=4)
+    ax.scatter(*goal, s=330, marker="*", c=STAR, edgecolors=INK, linewidths=0.9, zorder=7)
+    styles = {ACCEPTED: (PATH, PATH), REFUSED: (PAPER, WARN), ILLEGAL: (PAPER, SOFT)}
+    for index, (place, mark) in enumerate(zip(places, e.marks, strict=True)):
+        if mark == REACHED:
+            continue
+        face, edge = styles[mark]
+        ax.scatter(*place, s=105, c=face, edgecolors=edge if face == PAPER else PAPER, zorder=5)
+        colour = PAPER if mark == ACCEPTED else edge
+        _text(ax, place[0], place[1], f"{index + 1}", 6.5, ha="center", color=colour, zorder=6)
+    left = goal[0] > 0.25
+    label = _cut(log.item_label(e.objective), 34)
+    shift = -0.06 if left else 0.06
+    style = {"ha": "right" if left else "left", "weight": "bold", "path_effects": halo}
+    _text(ax, goal[0] + shift, goal[1] + 0.07, label, 9, zorder=8, **style)
+    ax.set_xlim(min(-1, x.min()) - EDGE, max(1, x.max()) + EDGE)
+    ax.set_ylim(min(-1, y.min()) - EDGE, max(1, y.max()) + EDGE)
+    ax.set_axis_off()
+    columns = np.linspace(0.0, 1.0, len(world.legend) + 1)[:-1]
+    for (name, colour), place in zip(world.legend, columns, strict=True):
+        ax.plot(place, -0.045, "o", color=colour, ms=6, transform=ax.transAxes, clip_on=False)
+        _text(ax, place + 0.014, -0.045, _cut(name, 12), 7.5, color=SOFT, transform=ax.transAxes)
+
+
+def _apart(points: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """(k, 2): each point in turn beside those before it, where it would have covered one.
+
+    Points stay where they are as the path grows.
+    """
+    turn = np.arange(200)
+    spiral = 0.3 * CLEAR * np.sqrt(turn)[:, None]
+    spiral = spiral * np.stack([np.cos(2.399963 * turn), np.sin(2.399963 * turn)], axis=1)
+    placed = np.concatenate([goal[None], np.zeros_like(points)])
+    for index, point in enumerate(points):
+        tries = point + spiral
+        gaps = np.linalg.norm(tries[:, None] - placed[None, : index + 1], axis=2).min(axis=1)
+        placed[index + 1] = tries[np.argmax(gaps >= CLEAR)]
+    return placed[1:]
+
+
+def _list(ax: Axes, log: InteractionLog, e: Episode) -> None:
+    ax.set_axis_off()
+    ax.set_xlim(0, 1)
+    rows = max(e.horizon, 20)
+    ax.set_ylim(rows + HISTORY + 1.2, -0.8)
+    recent = e.history[-HISTORY:].tolist()
+    for index, item in enumerate(recent):
+        _text(ax, 0.09, index, _cut(log.item_label(item), 40), 8, color=SOFT)
+        _text(ax, 0.06, index, "•", 8, color=SOFT, ha="right")
+    for index, (item, mark) in enumerate(zip(e.path.tolist(), e.marks, strict=True)):
+        y = len(recent) + 0.6 + index
+        colour = {ACCEPTED: INK, REACHED: INK, REFUSED: WARN, ILLEGAL: SOFT}[mark]
+        title = _cut(log.item_label(item), 40 if mark == ACCEPTED else 30)
+        title += {REACHED: "  ★", REFUSED: " (refused)", ILLEGAL: " (illegal)"}.get(mark, "")
+        weight = "bold" if mark == REACHED else "normal"
+        _text(ax, 0.06, y, str(index + 1), 8, ha="right", color=colour, weight="bold")
+        _text(ax, 0.09, y, title, 8, color=colour, weight=weight)
+
+
+def _curves(figure: Any, problem: InfluencePath, e: Episode) -> None:
+    tau, steps = problem.evaluator.tau, np.arange(len(e.log_prob))
+    top = figure.add_axes((0.755, 0.53, 0.232, 0.30))
+    low, high = min(e.log_prob.min(), tau), max(e.log_prob.max(), tau)
+    room = 0.08 * (high - low) + 0.2
+    top.set_ylim(low - room, high + room)
+    top.axhline(tau, color=STAR, lw=1.1, ls=(0, (4, 2)))
+    _text(top, 0.3, tau, "as likely as real choices", 7, color=STAR, va="bottom")
+    top.plot(steps, e.log_prob, color=PATH, lw=1.8, marker="o", ms=3.5)
+    _frame(top, e.horizon, "log P(objective | s)")
+
+    below = figure.add_axes((0.755, 0.10, 0.232, 0.30))
+    colours = {ACCEPTED: PATH, REACHED: STAR, REFUSED: WARN, ILLEGAL: SOFT}
+    height = np.nan_to_num(e.acceptance)
+    below.bar(steps[1:], height, width=0.62, color=[colours[m] for m in e.marks], alpha=0.8)
+    for index in np.flatnonzero(np.isnan(e.acceptance)).tolist():
+        _text(below, index + 1, 0.04, "×", 9, ha="center", color=SOFT)
+    below.plot(steps, np.exp(log_acceptance(e.log_prob, tau)), color=STAR, lw=1.8)
+    below.set_ylim(0, 1.06)
+    _frame(below, e.horizon, "acceptance")
+    _text(below, 0.42, 1.08, "■ each item", 7.5, color=PATH, transform=below.transAxes)
+    _text(below, 1, 1.08, "● objective", 7.5, color=STAR, ha="right", transform=below.transAxes)
+    _text(below, 1, -0.2, "recommendations", 7.5, color=SOFT, ha="right", transform=below.transAxes)
+
+
+def _frame(ax: Axes, horizon: int, title: str) -> None:
+    _text(ax, 0, 1.08, title, 9, transform=ax.transAxes)
+    ax.set_xlim(-0.3, horizon + 0.6)
+    ax.set_xticks(range(0, horizon + 1, max(1, horizon // 4)))
+    ax.tick_params(length=0, labelsize=7.5, labelcolor=SOFT, labelfontfamily=FONT)
+    ax.grid(axis="y", color="#e7e8eb", lw=0.8)
+    ax.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)
+    ax.spines["bottom"].set_color(OTHER)
