@@ -37,7 +37,7 @@ def evaluator(
     out: Annotated[
         Path | None, typer.Option(help="folder of the result; default the cache")
     ] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads")] = 2,
+    threads: Annotated[int, typer.Option(help="CPU threads")] = 1,
 ) -> None:
     """Train a simulated user on a data set and print its card.
 
