@@ -93,6 +93,9 @@ def tabular(env: gym.Env) -> Tabular:
     if not isinstance(problem.action_space, gym.spaces.Discrete):
         raise ValueError(f"Only Discrete actions can be enumerated, not {problem.action_space}.")
     actions = int(problem.action_space.n)
+    rng = np.random.default_rng(0)
+    one = problem.start([problem.draw_task(rng, {})], [rng])
+    problem.keys(problem.observe(one))  # refuses what is not finite before anything is listed
     tasks = problem.tasks()
     rngs = [np.random.default_rng(0)] * len(tasks)
     frontier = problem.start(tasks, rngs)
