@@ -159,7 +159,7 @@ PATH, STAR, WARN = "#2b4c9b", "#e0a100", "#c8452f"
 MUTED = ("#6f9fc8", "#d99a6c", "#7fb08a", "#c58bb0", "#a9a05c", "#8f8fc4", "#cf8080", "#6bb0ad")
 OTHER = "#c3c6cc"
 MOST_POINTS = 4_000
-EDGE, CLEAR = 0.06, 0.062  # of the map, whose width is about 2
+EDGE, CLEAR, LETTER = 0.06, 0.062, 0.029  # of the map, whose width is about 2
 FONT = "DejaVu Sans"  # ships with matplotlib
 
 
@@ -311,11 +311,10 @@ def _draw_map(ax: Axes, log: InteractionLog, e: Episode) -> None:
         ax.scatter(*place, s=105, c=face, edgecolors=edge if face == PAPER else PAPER, zorder=5)
         colour = PAPER if mark == ACCEPTED else edge
         _text(ax, place[0], place[1], f"{index + 1}", 6.5, ha="center", color=colour, zorder=6)
-    left = goal[0] > 0.25
-    label = _cut(log.item_label(e.objective), 34)
-    shift = -0.06 if left else 0.06
-    style = {"ha": "right" if left else "left", "weight": "bold", "path_effects": halo}
-    _text(ax, goal[0] + shift, goal[1] + 0.07, label, 9, zorder=8, **style)
+    label = _cut(log.item_label(e.objective), 30)
+    x_label, y_label = _beside(goal, len(label) * LETTER, np.concatenate([tail, places]))
+    style = {"ha": "center", "weight": "bold", "path_effects": halo}
+    _text(ax, x_label, y_label, label, 9, zorder=8, **style)
     ax.set_xlim(min(-1, x.min()) - EDGE, max(1, x.max()) + EDGE)
     ax.set_ylim(min(-1, y.min()) - EDGE, max(1, y.max()) + EDGE)
     ax.set_axis_off()
@@ -323,6 +322,19 @@ def _draw_map(ax: Axes, log: InteractionLog, e: Episode) -> None:
     for (name, colour), place in zip(world.legend, columns, strict=True):
         ax.plot(place, -0.045, "o", color=colour, ms=6, transform=ax.transAxes, clip_on=False)
         _text(ax, place + 0.014, -0.045, _cut(name, 12), 7.5, color=SOFT, transform=ax.transAxes)
+
+
+def _beside(goal: np.ndarray, width: float, points: np.ndarray) -> tuple[float, float]:
+    """Where a label of this width, centred, covers the fewest points near the objective."""
+    x, y = 0.07 + width / 2, 0.06
+    places = goal + np.array([[x, y], [x, -y], [-x, y], [-x, -y], [0, 0.1], [0, -0.1]])
+    covered = []
+    for place in places:
+        outside = abs(place[0]) + width / 2 > 1 + EDGE
+        inside = np.abs(points - place) < [width / 2 + CLEAR / 2, CLEAR]
+        covered.append(np.count_nonzero(inside.all(axis=1)) + 100 * outside)
+    best = places[int(np.argmin(covered))]
+    return float(best[0]), float(best[1])
 
 
 def _apart(points: np.ndarray, goal: np.ndarray) -> np.ndarray:
