@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -64,7 +65,7 @@ def main() -> None:
         ENV_ID, num_envs=rows, vectorization_mode="vector_entry_point", autoreset_mode="SameStep"
     )
     sync = gym.make_vec(ENV_ID, num_envs=arguments.sync_rows, vectorization_mode="sync")
-    problem = native.unwrapped.problem
+    problem: Any = native.unwrapped.problem  # pyright: ignore[reportAttributeAccessIssue]
     user, model = problem.evaluator, problem.evaluator.model
     obs, _ = native.reset(seed=0)
     history = obs["history"]

@@ -4,8 +4,28 @@
 >>> env = gym.make("recgym/InfluencePath-v0")
 """
 
+from pathlib import Path
+
 from recgym import envs as envs
 from recgym.envs import env_ids
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "env_ids"]
+
+
+def _warn_of_foreign_files(folder: Path) -> None:
+    """The package scope-rl installs an import name recgym too; mixed folders break both."""
+    foreign = [p for p in ("types.py", "envs/rec.py", "envs/simulator") if (folder / p).exists()]
+    if foreign:
+        import warnings
+
+        warnings.warn(
+            f"{folder} holds files of another package of the same import name, scope-rl's recgym "
+            f"({', '.join(foreign)}). The two cannot share an environment: install recgym into a "
+            "fresh one.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+_warn_of_foreign_files(Path(__file__).parent)

@@ -42,6 +42,7 @@ tr.privileged td.name, tr.privileged td.main { font-weight: 400; font-style: ita
 .tag.privileged { color: var(--privileged); }
 svg { width: 100%; height: auto; display: block; }
 svg text { font-family: inherit; }
+svg + p { margin-top: 12px; }
 ul { margin: 0; padding-left: 20px; } li { margin: 3px 0; }
 ul.legend { list-style: none; padding: 12px 0 0; display: flex; flex-wrap: wrap; gap: 4px 22px; }
 pre { overflow-x: auto; font-size: 12.5px; line-height: 1.6; margin: 8px 0 0; }

@@ -162,12 +162,12 @@ def execute(
     test = None
     try:
         started = time.perf_counter()
-        agent = making.agent(spec.agent, train, spec.config)
-        agent.learn(spec.timesteps, seed=spec.seed, progress=lambda share: tell("train", share))
+        agent = making.agent(spec.agent, train, {"seed": spec.seed, **spec.config})
+        tell("train", 0.0)
+        agent.learn(spec.timesteps, seed=spec.seed)
+        tell("train", 1.0)
         trained = time.perf_counter()
-        probe = making.vector_env(spec.env_id, 1, spec.split, "Disabled", spec.env_kwargs)
-        tasks = probe.unwrapped.evaluation_tasks(spec.seed)[: spec.tasks]  # type: ignore[attr-defined]
-        probe.close()
+        tasks = _tasks(spec)
         count_rows = min(rows, len(tasks))
         test = making.vector_env(spec.env_id, count_rows, spec.split, "Disabled", spec.env_kwargs)
         done = 0
@@ -179,13 +179,15 @@ def execute(
 
         # Training consumes seeds 0, 1, ...; evaluation draws far away from them.
         base = int(np.random.SeedSequence([spec.seed, 2_026]).generate_state(1)[0]) // 2
-        episodes = evaluate(agent, test, tasks, base, progress=count)
+        episodes = evaluate(agent, test, tasks, base, deterministic=True, progress=count)
         header = {
             **spec.identity,
             "suite": spec.suite,
             "sees": agent.sees,
             "task_keys": list(tasks[0]),
             "metric_keys": [key for key in episodes.columns if key not in tasks[0]],
+            "rows": count_rows,
+            "deterministic": True,
             "fingerprint": str(test.unwrapped.fingerprint),  # type: ignore[attr-defined]
             "versions": versions(),
             "command": spec.command(out),
@@ -201,6 +203,23 @@ def execute(
             test.close()
     files.write(path, header, episodes)
     return path
+
+
+def _tasks(spec: RunSpec) -> list[dict[str, int]]:
+    def of(split: str) -> list[dict[str, int]]:
+        env: Any = making.vector_env(spec.env_id, 1, split, "Disabled", spec.env_kwargs)
+        try:
+            return env.unwrapped.evaluation_tasks(spec.seed)
+        finally:
+            env.close()
+
+    tasks = of(spec.split)
+    if spec.split != "test" and tasks == of("test"):
+        raise BenchmarkError(
+            f"{spec.env_id} has no evaluation tasks of its own for split {spec.split!r}: they are "
+            "those of the test split, which must not be used to choose anything"
+        )
+    return tasks[: spec.tasks]
 
 
 @dataclass(frozen=True)

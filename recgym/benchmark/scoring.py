@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -102,11 +103,10 @@ def estimate(
     if not defined:
         return Estimate(float("nan"), float("nan"), float("nan"), 0, len(arrays))
     value = interquartile_mean(everything) if statistic == "iqm" else float(np.nanmean(everything))
-    rng = np.random.default_rng(seed)
     if crossed:
-        draws = _crossed(np.stack(arrays), statistic, resamples, rng)
+        draws = _crossed(np.stack(arrays), statistic, resamples, seed)
     else:
-        draws = _nested(arrays, statistic, resamples, rng)
+        draws = _nested(arrays, statistic, resamples, np.random.default_rng(seed))
     tail = (1 - level) / 2
     low, high = np.nanquantile(draws, [tail, 1 - tail])
     return Estimate(value, float(low), float(high), defined, len(arrays))
@@ -136,27 +136,36 @@ def paired_difference(
     return estimate(differences, statistic, **options)  # type: ignore[arg-type]
 
 
-def _crossed(
-    samples: np.ndarray, statistic: Statistic, resamples: int, rng: np.random.Generator
-) -> np.ndarray:
+def _crossed(samples: np.ndarray, statistic: Statistic, resamples: int, seed: int) -> np.ndarray:
     """(R,) resampled statistics of samples (S, U)."""
     n_seeds, n_units = samples.shape
     if statistic == "mean":
         # A resample is a product of counts, so its mean is a bilinear form.
+        seeds, units = _counts(n_seeds, n_units, resamples, seed)
         defined = ~np.isnan(samples)
         filled = np.where(defined, samples, 0.0)
-        seeds = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=resamples)  # (R, S)
-        units = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=resamples)  # (R, U)
         total = np.einsum("ru,ru->r", seeds @ filled, units)
+        if defined.all():
+            return total / samples.size
         count = np.einsum("ru,ru->r", seeds @ defined.astype(float), units)
         with np.errstate(invalid="ignore"):
             return total / count
+    rng = np.random.default_rng(seed)
     draws = []
     for size in _blocks(resamples, samples.size):
         seeds = rng.integers(n_seeds, size=(size, n_seeds, 1))
         units = rng.integers(n_units, size=(size, 1, n_units))
         draws.append(_iqm_rows(samples[seeds, units].reshape(size, -1)))
     return np.concatenate(draws)
+
+
+@lru_cache(maxsize=4)
+def _counts(n_seeds: int, n_units: int, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often each resample drew each seed (R, S) and each unit (R, U)."""
+    rng = np.random.default_rng(seed)
+    seeds = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=resamples)
+    units = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=resamples)
+    return seeds.astype(float), units.astype(float)
 
 
 def _nested(

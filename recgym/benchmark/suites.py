@@ -103,6 +103,7 @@ INFLUENCE_PATH = Suite(
     title="Influence path",
     env_id="recgym/InfluencePath-v0",
     entries=(
+        Entry("maskable_ppo", "maskable_ppo"),  # first, because it takes longest
         Entry("random", "random"),
         Entry("popularity", "popularity"),
         Entry("jump", "jump"),
@@ -115,7 +116,6 @@ INFLUENCE_PATH = Suite(
         _rec2inf("cooccurrence", "embedding", True),
         _rec2inf("sasrec", "embedding", True),
         Entry("random_candidates", "random_candidates"),
-        Entry("maskable_ppo", "maskable_ppo"),
         Entry("lookahead", "lookahead"),
     ),
     seeds=(0, 1, 2, 3, 4),
@@ -139,11 +139,11 @@ QUICK: Mapping[str, Suite] = {
     "influence-path": replace(
         INFLUENCE_PATH,
         entries=(
+            Entry("maskable_ppo", "maskable_ppo", timesteps=30_000),
             Entry("random", "random"),
             Entry("popularity", "popularity"),
             Entry("jump", "jump"),
-            _rec2inf("cooccurrence", "embedding"),
-            Entry("maskable_ppo", "maskable_ppo", timesteps=30_000),
+            _rec2inf("sasrec", "embedding", True),
             Entry("lookahead", "lookahead"),
         ),
         seeds=(0,),

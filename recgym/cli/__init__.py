@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
@@ -10,6 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from recgym.cli.data import data_app
+from recgym.cli.train import train_app
 
 __all__ = ["app", "main"]
 
@@ -52,7 +54,9 @@ def _is_users(error: Exception) -> bool:
     """Whether the message says everything; looks only at modules that are loaded already."""
     kinds = (
         ("recgym.benchmark.files", "BenchmarkError"),
+        ("recgym.agents.base", "AgentError"),
         ("recgym.data.log", "DataError"),
+        ("recgym.models.store", "StoreError"),
         ("gymnasium.error", "DependencyNotInstalled"),
     )
     loaded = [getattr(sys.modules.get(module), name, None) for module, name in kinds]
@@ -121,14 +125,20 @@ def run(
     env: EnvOption = None,
 ) -> None:
     """Train an agent with one seed, evaluate it, write one CSV."""
-    from rich.progress import Progress
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from recgym.benchmark.runner import run as run_once
 
-    with Progress(transient=True) as progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         tasks_shown = {
-            stage: progress.add_task(stage, total=1.0) for stage in ("train", "evaluate")
+            stage: progress.add_task(stage, total=None) for stage in ("train", "evaluate")
         }
+
+        def show(stage: str, share: float) -> None:
+            progress.update(tasks_shown[stage], total=1.0 if share else None, completed=share)
+
         path = run_once(
             env_id,
             agent,
@@ -141,7 +151,7 @@ def run(
             tasks=tasks,
             split=split,
             suite=suite,
-            progress=lambda stage, share: progress.update(tasks_shown[stage], completed=share),
+            progress=show,
         )
     print(path)
 
@@ -198,11 +208,5 @@ def pairs(texts: list[str] | None, flag: str) -> dict[str, Any]:
     return found
 
 
-def _mount() -> None:
-    for name in ("data", "train"):
-        if importlib.util.find_spec(f"recgym.cli.{name}") is not None:
-            module = importlib.import_module(f"recgym.cli.{name}")
-            app.add_typer(getattr(module, f"{name}_app"), name=name)
-
-
-_mount()
+app.add_typer(data_app, name="data")
+app.add_typer(train_app, name="train")

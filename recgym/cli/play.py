@@ -38,28 +38,20 @@ def play_episode(
     making.check_agent(env_id, agent_name)
     env = making.single_env(env_id, {"split": split, "render_mode": render, **kwargs})
     train = making.vector_env(env_id, 8, "train", "SameStep", kwargs)
-    agent = making.agent(agent_name, train, config or {})
-    _learn(agent, timesteps, seed)
+    agent = making.agent(agent_name, train, {"seed": seed, **(config or {})})
+    agent.learn(timesteps, seed=seed, progress=True)
     train.close()
     frames: list[np.ndarray] = []
     try:
         metrics = _episode(env, agent, render, seed, frames)
     finally:
         env.close()
+    if render == "ansi":
+        print()
     print("  ".join(f"{name} {value:.3g}" for name, value in metrics.items()))
     if render == "rgb_array":
         _save(frames, out or Path("frames"))
     return metrics
-
-
-def _learn(agent: Any, timesteps: int | None, seed: int) -> None:
-    from rich.progress import Progress
-
-    with Progress(transient=True) as progress:
-        bar = progress.add_task("train", total=1.0)
-        agent.learn(
-            timesteps, seed=seed, progress=lambda share: progress.update(bar, completed=share)
-        )
 
 
 def _episode(

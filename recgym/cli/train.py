@@ -11,7 +11,7 @@ train_app = typer.Typer(no_args_is_help=True, help="Train models on a log.")
 
 # What trained the weights in the package; docs/decisions.md says how they were chosen.
 RECIPES: dict[str, dict] = {
-    "bert4rec": {"model": {}, "training": {"epochs": 60}},
+    "bert4rec": {"model": {}, "training": {"epochs": 120}},
     "sasrec": {"model": {}, "training": {"epochs": 40}},
 }
 
@@ -37,11 +37,11 @@ def evaluator(
     out: Annotated[
         Path | None, typer.Option(help="folder of the result; default the cache")
     ] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads")] = 2,
+    threads: Annotated[int, typer.Option(help="CPU threads")] = 1,
 ) -> None:
     """Train a simulated user on a data set and print its card.
 
-    Choose the epoch on each user's last item but one, train again with it, judge once on the
+    Choose the epoch on each user's last items but one, train again with it, judge once on the
     last. Stop it when you like: the same command continues.
     """
     import torch

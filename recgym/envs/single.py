@@ -13,7 +13,7 @@ from recgym.envs.core import BatchState, Problem, Task
 class RecEnv(gym.Env):
     """A single environment. Subclasses build ``problem`` and carry the docs-page docstring."""
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata: ClassVar[dict[str, Any]] = {  # pyright: ignore[reportIncompatibleVariableOverride]
         "render_modes": ["ansi", "rgb_array", "human"],
         "render_fps": 2,
     }

@@ -83,7 +83,7 @@ def _cached(name: str, key: _Key) -> Scorer:
 def _cooccurrence(log: InteractionLog) -> Scorer:
     counts = cooccurrence_counts(log, WINDOW, decay=DECAY)
     mass = np.asarray(counts.sum(axis=1)).ravel()
-    profile = (sp.diags(1 / np.maximum(mass, 1.0)) @ counts).tocsr()  # P(j near i)
+    profile = sp.csr_matrix(sp.diags(1 / np.maximum(mass, 1.0)) @ counts)  # P(j near i)
     tiny = log.popularity / log.popularity.sum() * 1e-6  # breaks ties by popularity
 
     def score(histories: np.ndarray) -> np.ndarray:
@@ -92,7 +92,7 @@ def _cooccurrence(log: InteractionLog) -> Scorer:
         row, column = np.nonzero(recent < log.n_items)
         values = (weight[column], (row, recent[row, column]))
         weights = sp.csr_matrix(values, shape=(len(recent), log.n_items))
-        return np.asarray((weights @ profile).todense()) + tiny
+        return sp.csr_matrix(weights @ profile).toarray() + tiny
 
     return score
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,36 +17,56 @@ Scorer = Callable[[np.ndarray], np.ndarray]  # (B, L) int64 → (B, N) log-proba
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Each user's item at one place from the end, and what stands before it."""
+    """Single events of a log, each to be predicted from what its user did before."""
 
-    histories: np.ndarray  # (U, L) int64, pre-padded
-    target: np.ndarray  # (U,) int64
-    seen: np.ndarray  # (U, N) bool: in the history, unless it is the target
+    log: InteractionLog
+    row: np.ndarray  # (T,) int64, rows of the log
+    length: int
+    """Items of history given to the scorer."""
 
     @classmethod
-    def of(cls, log: InteractionLog, length: int, *, from_end: int = 1) -> HeldOut:
-        """The last item (``from_end=1``), the one before (2); users too short are left out."""
-        users = np.flatnonzero(np.diff(log.offsets) > from_end)
-        stops = log.offsets[users + 1] - from_end
-        seen = np.zeros((len(users), log.n_items), dtype=bool)
-        row = np.repeat(np.arange(len(users)), stops - log.offsets[users])
-        index = np.concatenate(
-            [np.arange(a, b) for a, b in zip(log.offsets[users], stops, strict=True)]
-        )
-        seen[row, log.item[index]] = True
-        target = log.item[stops].astype(np.int64)
-        seen[np.arange(len(users)), target] = False
-        return cls(windows(log, stops, users, length), target, seen)
+    def of(
+        cls,
+        log: InteractionLog,
+        length: int,
+        *,
+        from_end: Sequence[int] = (1,),
+        most_users: int | None = None,
+    ) -> HeldOut:
+        """Each user's events at these places from the end (1 is the last); short users left out.
+
+        ``most_users`` keeps a fixed random sample of that many users.
+        """
+        users = np.arange(log.n_users)
+        if most_users is not None and most_users < log.n_users:
+            users = np.sort(np.random.default_rng(0).permutation(users)[:most_users])
+        counts = np.diff(log.offsets)[users]
+        rows = [log.offsets[users[counts > k] + 1] - k for k in from_end]
+        return cls(log, np.concatenate(rows), length)
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def batch(self, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(histories (B, L) int64, targets (B,) int64, seen items other than the target (B, N))."""
+        row = self.row[part]
+        user = self.log.user[row]
+        first = self.log.offsets[user]
+        seen = np.zeros((len(row), self.log.n_items), dtype=bool)
+        events = np.concatenate([np.arange(a, b) for a, b in zip(first, row, strict=True)])
+        seen[np.repeat(np.arange(len(row)), row - first), self.log.item[events]] = True
+        target = self.log.item[row].astype(np.int64)
+        seen[np.arange(len(row)), target] = False
+        return windows(self.log, row, user, self.length), target, seen
 
 
 def evaluate(scorer: Scorer, held_out: HeldOut, *, batch: int = 256) -> dict[str, float]:
     """HR@10, HR@20, NDCG@10, MRR over the whole catalogue, seen items removed, and mean log P."""
     rank, log_prob = [], []
-    for start in range(0, len(held_out.target), batch):
-        part = slice(start, start + batch)
-        scores = scorer(held_out.histories[part])
-        target = held_out.target[part]
-        rank.append(ranking.ranks(scores, target, held_out.seen[part]))
+    for start in range(0, len(held_out), batch):
+        histories, target, seen = held_out.batch(slice(start, start + batch))
+        scores = scorer(histories)
+        rank.append(ranking.ranks(scores, target, seen))
         log_prob.append(scores[np.arange(len(target)), target])
     r = np.concatenate(rank)
     return {

@@ -40,7 +40,7 @@ class NextItemModel(nn.Module):
 
     name: ClassVar[str]
     Config: ClassVar[type[ModelConfig]]
-    config: ModelConfig
+    config: Any  # an instance of Config
 
     def loss(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
         """The training loss (scalar) of windows of histories, tokens (B, L) int64."""
@@ -60,7 +60,7 @@ class NextItemModel(nn.Module):
 
 
 def left_fit(tokens: Tensor, length: int, pad: int) -> Tensor:
-    """The last ``length`` columns of pre-padded tokens, padded on the left where there are fewer."""
+    """The last ``length`` columns of pre-padded tokens, with more padding where there are fewer."""
     missing = length - tokens.shape[1]
     if missing > 0:
         return torch.nn.functional.pad(tokens, (missing, 0), value=pad)

@@ -36,6 +36,7 @@ class BERT4Rec(NextItemModel):
 
     name = "bert4rec"
     Config = BERT4RecConfig
+    config: BERT4RecConfig
 
     def __init__(self, config: BERT4RecConfig):
         super().__init__()

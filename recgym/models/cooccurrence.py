@@ -46,6 +46,7 @@ def ppmi_vectors(
     matrix = sp.csr_matrix((pmi[keep], (counts.row[keep], counts.col[keep])), shape=counts.shape)
     width_kept = min(width, log.n_items - 1)
     u, s, _ = svds(matrix, k=width_kept, rng=np.random.default_rng(seed))
+    assert u is not None
     order = np.argsort(-s)
     u, s = u[:, order], s[order]
     u *= np.where(u.sum(axis=0) < 0, -1.0, 1.0)  # the sign of a singular vector is arbitrary

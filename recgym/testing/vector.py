@@ -38,15 +38,15 @@ def check_vector_equals_single(
     )
     rng = np.random.default_rng(seed)
     results = native.reset(seed=seed), single.reset(seed=seed)
-    _assert_same(*results, tolerance, "reset")
+    _assert_same(results[0], results[1], tolerance, "reset")
     for step in range(steps):
         actions = _actions(native, rng)
         results = native.step(actions), single.step(actions)
-        _assert_same(*results, tolerance, f"step {step}")
+        _assert_same(results[0], results[1], tolerance, f"step {step}")
         ended = results[0][2] | results[0][3]
         if mode == "Disabled" and ended.any():
             resets = [e.reset(options={"reset_mask": ended.copy()}) for e in (native, single)]
-            _assert_same(*resets, tolerance, f"reset after step {step}")
+            _assert_same(resets[0], resets[1], tolerance, f"reset after step {step}")
     native.close()
     single.close()
 
@@ -67,13 +67,10 @@ def _assert_same(first: Any, second: Any, tolerance: float, where: str) -> None:
         assert set(first) == set(second), f"{where}: keys {set(first) ^ set(second)} differ"
         for key in first:
             _assert_same(first[key], second[key], tolerance, f"{where}, {key}")
-    elif isinstance(first, tuple | list):
+    elif isinstance(first, tuple | list) or getattr(first, "dtype", None) == np.dtype(object):
         assert len(first) == len(second), f"{where}: lengths differ"
-        for index, pair in enumerate(zip(first, second, strict=True)):
-            _assert_same(*pair, tolerance, f"{where}[{index}]")
-    elif isinstance(first, np.ndarray) and first.dtype == object:
-        for index, pair in enumerate(zip(first, second, strict=True)):
-            _assert_same(*pair, tolerance, f"{where}[{index}]")
+        for index, (a, b) in enumerate(zip(first, second, strict=True)):
+            _assert_same(a, b, tolerance, f"{where}[{index}]")
     elif first is None or second is None:
         assert first is second, f"{where}: {first} and {second}"
     else:

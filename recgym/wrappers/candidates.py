@@ -49,7 +49,9 @@ class CandidateFeatures:
         backbone: a name of :func:`recgym.evaluators.backbones.names`.
     """
 
-    def __init__(self, log: InteractionLog, k: int = 50, pool: int = 200, backbone: str = "sasrec"):
+    def __init__(
+        self, log: InteractionLog, k: int = 50, pool: int = 200, backbone: str = "cooccurrence"
+    ):
         if not 1 <= k < log.n_items:
             raise ValueError(f"k must be in 1..{log.n_items - 1} (items but one), got {k}.")
         if pool < k:
@@ -148,7 +150,7 @@ class CandidateActions(SingleFace):
     was recommended.
     """
 
-    def __init__(self, env: gym.Env, k: int = 50, pool: int = 200, backbone: str = "sasrec"):
+    def __init__(self, env: gym.Env, k: int = 50, pool: int = 200, backbone: str = "cooccurrence"):
         view = CandidateView(env, k, pool, backbone)
         super().__init__(env, view, k=k, pool=pool, backbone=backbone)
 
@@ -162,7 +164,11 @@ class VectorCandidateActions(VectorFace):
     """:class:`CandidateActions` over a native vector environment, one batch for all rows."""
 
     def __init__(
-        self, env: gym.vector.VectorEnv, k: int = 50, pool: int = 200, backbone: str = "sasrec"
+        self,
+        env: gym.vector.VectorEnv,
+        k: int = 50,
+        pool: int = 200,
+        backbone: str = "cooccurrence",
     ):
         super().__init__(env, CandidateView(env, k, pool, backbone))
 

@@ -20,7 +20,7 @@ class CandidateConfig(AgentConfig):
     """Candidates besides the objective."""
     pool: int = 200
     """Most likely unseen items that they are chosen from, by nearness to the objective."""
-    backbone: str = "sasrec"
+    backbone: str = "cooccurrence"
     """Agent-side model of the log that says which items are likely."""
 
 

@@ -20,7 +20,7 @@ from recgym.wrappers.candidates import FEATURES, VectorCandidateActions
 class MaskablePPOConfig(CandidateConfig):
     """Hyper-parameters, chosen on the validation split (docs/decisions.md)."""
 
-    timesteps: int = 120_000
+    timesteps: int = 100_000
     """Environment steps of :meth:`MaskablePPOAgent.learn`."""
     num_envs: int = 32
     n_steps: int = 40
@@ -40,7 +40,7 @@ class MaskablePPOAgent(RandomCandidates):
     name = "maskable_ppo"
     sees = "simulator"
     Config = MaskablePPOConfig
-    config: MaskablePPOConfig
+    config: MaskablePPOConfig  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, env: Any, config: MaskablePPOConfig | None = None):
         super().__init__(env, config)
@@ -79,7 +79,7 @@ class MaskablePPOAgent(RandomCandidates):
     def learn(
         self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
     ) -> MaskablePPOAgent:
-        """Train anew for ``total_timesteps`` (default ``config.timesteps``) on the training split."""
+        """Train anew on the training split; the default length is ``config.timesteps``."""
         self.model = self._model(self.config.seed if seed is None else seed)
         self.model.learn(total_timesteps or self.config.timesteps, progress_bar=progress)
         return self

@@ -1,4 +1,4 @@
-"""Networks for Stable-Baselines3: a policy over candidate sets, an extractor for token histories."""
+"""Networks for Stable-Baselines3: a policy over candidate sets, an extractor for tokens."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class CandidatePolicy(MaskableActorCriticPolicy):
         self.action_net = nn.Identity()
         self.optimizer = self.optimizer_class(
             self.parameters(),
-            lr=lr_schedule(1),
+            lr=lr_schedule(1),  # pyright: ignore[reportCallIssue]
             **self.optimizer_kwargs,
         )
 

@@ -43,7 +43,10 @@ def as_vec_env(venv: gym.vector.VectorEnv) -> GymnasiumVecEnv:
     Raises:
         ValueError: in autoreset mode NextStep, which would add one fictitious transition per
             episode, or in none that is known.
+        TypeError: a single environment.
     """
+    if not isinstance(venv, gym.vector.VectorEnv):
+        raise TypeError(f"{venv} is not a vector environment: make one with gym.make_vec")
     return GymnasiumVecEnv(venv)
 
 

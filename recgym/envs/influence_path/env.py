@@ -67,7 +67,8 @@ class InfluencePathEnv(RecEnv):
     `split="train"`: a random user, a random earlier cut of her history, a training objective.
     `validation`, `test`: her whole history and a held-out objective (70/10/20 % of items with at
     least five interactions). `reset(options={"user": u, "objective": i, "cut": c})` sets any of
-    them. `evaluation_tasks(seed)` lists every user once with a test objective.
+    them. `evaluation_tasks(seed)` lists every user once with a test objective (on
+    `split="validation"`, with a validation objective).
 
     ## Episode end
     Terminates when the objective is recommended (accepted, if sampled), or after M steps: the

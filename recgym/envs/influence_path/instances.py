@@ -113,10 +113,13 @@ class Instances:
         return found
 
     def evaluation_tasks(self, seed: int) -> list[Task]:
-        """Every user once, in order, with her whole history and a held-out test objective."""
-        test = self.for_split("test")
+        """Every user once, in order, with her whole history and a held-out objective.
+
+        Objectives are those of the test split, or of the validation split if this is it.
+        """
+        judge = self if self.split == "validation" else self.for_split("test")
         rng = np.random.default_rng([SPLIT_SEED, seed])
-        return [test.draw(rng, {"user": user}) for user in range(self.log.n_users)]
+        return [judge.draw(rng, {"user": user}) for user in range(self.log.n_users)]
 
     def _check(self, given: Mapping[str, int]) -> None:
         for key, n in (("user", self.log.n_users), ("objective", self.log.n_items)):

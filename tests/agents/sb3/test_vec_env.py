@@ -101,6 +101,11 @@ def test_next_step_mode_is_refused_with_the_cure():
         as_vec_env(unknown)
 
 
+def test_a_single_environment_is_refused():
+    with pytest.raises(TypeError, match=r"gym\.make_vec"):
+        as_vec_env(Walk())  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_attributes_and_methods_are_handed_out_by_row(mode):
     native = WalkVector(N, mode)
@@ -250,3 +255,41 @@ def test_finished_rows_report_their_metrics():
                 ends += 1
                 assert 1 <= info["metrics"]["length"] <= 6
     assert ends
+
+
+def test_evaluate_policy_runs_agents_of_recgym():
+    from stable_baselines3.common.evaluation import evaluate_policy
+
+    from recgym import agents
+
+    native = gym.make_vec(
+        "recgym/InfluencePathTiny-v0",
+        num_envs=4,
+        vectorization_mode="vector_entry_point",
+        autoreset_mode="SameStep",
+    )
+    agent = agents.make("jump", native)
+    env = VecMonitor(as_vec_env(native))
+    returns, lengths = evaluate_policy(agent, env, n_eval_episodes=12, return_episode_rewards=True)
+    assert lengths == [1] * 12
+    assert np.isfinite(returns).all()
+
+
+def test_a_native_limit_truncates_and_keeps_the_last_observation():
+    native = gym.make_vec(
+        "recgym/InfluencePathTiny-v0",
+        num_envs=N,
+        vectorization_mode="vector_entry_point",
+        autoreset_mode="SameStep",
+        max_episode_steps=2,
+    )
+    env = as_vec_env(native)
+    env.seed(0)
+    env.reset()
+    illegal = native.unwrapped.action_masks().argmin(axis=1)
+    env.step(illegal)
+    _, _, dones, infos = env.step(illegal)
+    assert dones.all()
+    for info in infos:
+        assert info["TimeLimit.truncated"]
+        assert info["terminal_observation"]["steps_left"] == 4
