@@ -12,6 +12,7 @@ import pytest
 import recgym  # noqa: F401
 from recgym.data.log import InteractionLog
 from recgym.envs.influence_path import render
+from recgym.envs.item_map import item_map
 
 MOVIES = {"dataset": "ml-latest-small", "evaluator": "markov", "split": "test"}
 MAIN, TINY = "recgym/InfluencePath-v0", "recgym/InfluencePathTiny-v0"
@@ -244,8 +245,8 @@ def test_long_text_is_cut_to_terminal_columns():
 
 def test_map_separates_genres_and_is_computed_once():
     problem = gym.make(MAIN, dataset="synthetic").unwrapped.problem
-    world = render.item_map(problem.log)
-    assert render.item_map(problem.log) is world
+    world = item_map(problem.log)
+    assert item_map(problem.log) is world
     assert world.at.shape == (problem.log.n_items, 2)
     assert np.isfinite(world.at).all()
     genre = problem.log.genres.argmax(axis=1)
@@ -257,7 +258,7 @@ def test_map_separates_genres_and_is_computed_once():
 
 
 def test_tiny_map_has_a_place_for_every_item():
-    at = render.item_map(gym.make(TINY).unwrapped.problem.log).at
+    at = item_map(gym.make(TINY).unwrapped.problem.log).at
     gaps = np.linalg.norm(at[:, None] - at, axis=2) + np.eye(len(at))
     assert gaps.min() > 0.1
 

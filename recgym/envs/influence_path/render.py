@@ -13,6 +13,7 @@ import numpy as np
 from recgym.data.log import InteractionLog
 from recgym.envs.influence_path.rewards import log_acceptance
 from recgym.envs.influence_path.state import State
+from recgym.envs.item_map import OTHER, item_map
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -156,10 +157,7 @@ def _cell(text: str, width: int) -> str:
 SIZE, DPI = (12.0, 6.0), 100  # inches, so 1200 × 600 pixels
 INK, SOFT, PAPER = "#22252b", "#7d828c", "#ffffff"
 PATH, STAR, WARN = "#2b4c9b", "#e0a100", "#c8452f"
-MUTED = ("#6f9fc8", "#d99a6c", "#7fb08a", "#c58bb0", "#a9a05c", "#8f8fc4", "#cf8080", "#6bb0ad")
-OTHER = "#c3c6cc"
-MOST_POINTS = 4_000
-EDGE, CLEAR = 0.06, 0.062  # of the map, whose width is about 2
+EDGE, CLEAR, LETTER = 0.06, 0.062, 0.029  # of the map, whose width is about 2
 FONT = "DejaVu Sans"  # ships with matplotlib
 
 
@@ -172,7 +170,8 @@ def rgb_array(problem: InfluencePath, state: State, row: int) -> np.ndarray:
     figure, canvas = _figure()
     e, log = episode(problem, state, row), problem.log
     _head(figure, log, e)
-    _draw_map(figure.add_axes((0.012, 0.085, 0.455, 0.785)), log, e)
+    figure.figimage(_background(log), zorder=-1)
+    _draw_path(_map_axes(figure, log), log, e)
     _list(figure.add_axes((0.482, 0.03, 0.228, 0.85)), log, e)
     _curves(figure, problem, e)
     canvas.draw()
@@ -216,113 +215,77 @@ def _head(figure: Any, log: InteractionLog, e: Episode) -> None:
     _text(figure, 0.985, 0.955, step, 11, ha="right", color=SOFT)
 
 
-@dataclass(frozen=True)
-class Map:
-    """Where items stand in the plane."""
-
-    at: np.ndarray  # (N, 2) float64, about [−1, 1]
-    shown: np.ndarray  # (≤ MOST_POINTS,) int64: the items drawn as background
-    colours: list[str]  # of those
-    legend: list[tuple[str, str]]  # genre and its colour
-
-
 @functools.lru_cache(maxsize=4)
-def item_map(log: InteractionLog) -> Map:
-    """A linear projection of the item vectors, computed once for each log.
-
-    Of all planes, the one in which the mean vectors of the genres lie farthest apart; without
-    genres, the first two principal components. Items without vectors (a log as small as the tiny
-    world's) stand in a ring of genres instead.
-    """
-    from recgym.evaluators import backbones
-
-    colour, legend = _dominant_genres(log)
-    vectors = backbones.item_vectors(log).astype(np.float64)
-    known = np.linalg.norm(vectors, axis=1) > 0.5
-    if known.mean() > 0.5 and vectors.shape[1] >= 2:
-        at = _project(vectors, known, colour, len(legend))
-    else:
-        at = _ring(colour, len(legend))
-    shown = np.argsort(-log.popularity, kind="stable")[:MOST_POINTS]
-    palette = [*(c for _, c in legend), OTHER]
-    return Map(at, shown, [palette[g] for g in colour[shown]], legend)
-
-
-def _dominant_genres(log: InteractionLog) -> tuple[np.ndarray, list[tuple[str, str]]]:
-    """(N,) int: the rarest of an item's genres among the eight largest, −1 for none; a legend."""
-    order = np.argsort(-log.genres.sum(axis=0), kind="stable")[: len(MUTED)]
-    colour = np.full(log.n_items, -1)
-    for index, genre in enumerate(order):
-        colour[log.genres[:, genre]] = index
-    return colour, [(log.genre_names[g], MUTED[i]) for i, g in enumerate(order)]
-
-
-def _project(vectors: np.ndarray, known: np.ndarray, colour: np.ndarray, n: int) -> np.ndarray:
-    centred = vectors - vectors[known].mean(axis=0)
-    groups = [known & (colour == g) for g in range(n)]
-    means = [centred[group].mean(axis=0) for group in groups if group.any()]
-    basis = np.stack(means) if len(means) >= 3 else centred[known]
-    axes = np.linalg.svd(basis - basis.mean(axis=0), full_matrices=False)[2][:2]
-    axes *= np.where(axes.sum(axis=1) < 0, -1, 1)[:, None]  # signs are arbitrary
-    at = centred @ axes.T
-    at[~known] = 0
-    return at / np.quantile(np.abs(at[known]), 0.995, axis=0)
-
-
-def _ring(colour: np.ndarray, n: int) -> np.ndarray:
-    at = np.zeros((len(colour), 2))
-    for group in np.unique(colour):
-        members = np.flatnonzero(colour == group)
-        angle = np.pi - 2 * np.pi * group / max(n, 1)
-        centre = np.array([np.cos(angle), np.sin(angle)]) * (0.7 if group >= 0 else 0)
-        turn = np.arange(len(members)) * 2.399963  # the golden angle: a sunflower
-        radius = 0.25 * np.sqrt((np.arange(len(members)) + 0.5) / len(members))
-        at[members] = centre + radius[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    return at
-
-
-def _draw_map(ax: Axes, log: InteractionLog, e: Episode) -> None:
-    from matplotlib import patheffects
-
+def _background(log: InteractionLog) -> np.ndarray:
+    """(600, 1200, 4) uint8: all items and the legend, which no step changes."""
+    figure, canvas = _figure()
+    ax = _map_axes(figure, log)
     world = item_map(log)
     few = len(world.shown) < 100
     size = 3 + 60 * log.popularity[world.shown] / max(1, log.popularity.max())
     size = np.full(len(size), 150.0) if few else size
     x, y = world.at[world.shown].T
-    ax.scatter(x, y, s=size, c=world.colours, alpha=0.42, linewidths=0, zorder=1)
-    halo = [patheffects.withStroke(linewidth=2.5, foreground=PAPER)]
-    tail = world.at[e.history]
-    ax.plot(*tail.T, color=SOFT, lw=1.2, ls=(0, (3, 2)), zorder=2)
-    ax.scatter(*tail.T, s=26, c=SOFT, edgecolors=PAPER, linewidths=0.8, zorder=3)
-    goal = world.at[e.objective]
-    places = _apart(world.at[e.path], goal)
-    places[[mark == REACHED for mark in e.marks]] = goal
-    taken = [i for i, mark in enumerate(e.marks) if mark in (ACCEPTED, REACHED)]
-    route = np.concatenate([tail[-1:], places[taken]])
-    hops = np.stack([route[:-1], route[1:]], axis=1)
-    for hop, strength in zip(hops, np.linspace(1, 0.35, len(hops))[::-1], strict=True):
-        ax.plot(*hop.T, color=PATH, lw=1.7, alpha=strength, zorder=4)
-    ax.scatter(*goal, s=330, marker="*", c=STAR, edgecolors=INK, linewidths=0.9, zorder=7)
-    styles = {ACCEPTED: (PATH, PATH), REFUSED: (PAPER, WARN), ILLEGAL: (PAPER, SOFT)}
-    for index, (place, mark) in enumerate(zip(places, e.marks, strict=True)):
-        if mark == REACHED:
-            continue
-        face, edge = styles[mark]
-        ax.scatter(*place, s=105, c=face, edgecolors=edge if face == PAPER else PAPER, zorder=5)
-        colour = PAPER if mark == ACCEPTED else edge
-        _text(ax, place[0], place[1], f"{index + 1}", 6.5, ha="center", color=colour, zorder=6)
-    left = goal[0] > 0.25
-    label = _cut(log.item_label(e.objective), 34)
-    shift = -0.06 if left else 0.06
-    style = {"ha": "right" if left else "left", "weight": "bold", "path_effects": halo}
-    _text(ax, goal[0] + shift, goal[1] + 0.07, label, 9, zorder=8, **style)
-    ax.set_xlim(min(-1, x.min()) - EDGE, max(1, x.max()) + EDGE)
-    ax.set_ylim(min(-1, y.min()) - EDGE, max(1, y.max()) + EDGE)
-    ax.set_axis_off()
+    ax.scatter(x, y, s=size, c=world.colours, alpha=0.42, linewidths=0)
     columns = np.linspace(0.0, 1.0, len(world.legend) + 1)[:-1]
     for (name, colour), place in zip(world.legend, columns, strict=True):
         ax.plot(place, -0.045, "o", color=colour, ms=6, transform=ax.transAxes, clip_on=False)
         _text(ax, place + 0.014, -0.045, _cut(name, 12), 7.5, color=SOFT, transform=ax.transAxes)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba()).copy()
+
+
+def _map_axes(figure: Any, log: InteractionLog) -> Axes:
+    ax = figure.add_axes((0.012, 0.085, 0.455, 0.785))
+    at = item_map(log).at
+    low, high = np.minimum(at.min(axis=0), -1) - EDGE, np.maximum(at.max(axis=0), 1) + EDGE
+    ax.set_xlim(low[0], high[0])
+    ax.set_ylim(low[1], high[1])
+    ax.set_axis_off()
+    return ax
+
+
+def _draw_path(ax: Axes, log: InteractionLog, e: Episode) -> None:
+    from matplotlib import patheffects
+    from matplotlib.collections import LineCollection
+
+    at = item_map(log).at
+    tail, goal = at[e.history], at[e.objective]
+    ax.plot(*tail.T, color=SOFT, lw=1.2, ls=(0, (3, 2)), zorder=2)
+    ax.scatter(*tail.T, s=26, c=SOFT, edgecolors=PAPER, linewidths=0.8, zorder=3)
+    places = _apart(at[e.path], goal)
+    places[[mark == REACHED for mark in e.marks]] = goal
+    taken = [i for i, mark in enumerate(e.marks) if mark in (ACCEPTED, REACHED)]
+    route = np.concatenate([tail[-1:], places[taken]])
+    if len(route) > 1:
+        hops = np.stack([route[:-1], route[1:]], axis=1)
+        fade = np.linspace(1, 0.35, len(hops))[::-1]  # the latest hop is the darkest
+        ax.add_collection(LineCollection(list(hops), colors=PATH, alpha=fade, lw=1.7, zorder=4))
+    ax.scatter(*goal, s=330, marker="*", c=STAR, edgecolors=INK, linewidths=0.9, zorder=7)
+    faces = [PATH if mark == ACCEPTED else PAPER for mark in e.marks]
+    colours = {ACCEPTED: PAPER, REACHED: "none", REFUSED: WARN, ILLEGAL: SOFT}
+    edges = [colours[mark] for mark in e.marks]
+    ax.scatter(*places.T, s=105, c=faces, edgecolors=edges, zorder=5)
+    for index, (place, colour) in enumerate(zip(places, edges, strict=True)):
+        if colour != "none":
+            x, y = place
+            _text(ax, x, y, f"{index + 1}", 6.5, ha="center", color=colour, zorder=6)
+    label = _cut(log.item_label(e.objective), 30)
+    x, y = _beside(goal, len(label) * LETTER, np.concatenate([tail, places]))
+    halo = [patheffects.withStroke(linewidth=2.5, foreground=PAPER)]
+    _text(ax, x, y, label, 9, zorder=8, ha="center", weight="bold", path_effects=halo)
+
+
+def _beside(goal: np.ndarray, width: float, points: np.ndarray) -> tuple[float, float]:
+    """Where a label of this width, centred, covers the fewest points near the objective."""
+    x, y = 0.07 + width / 2, 0.06
+    places = goal + np.array([[x, y], [x, -y], [-x, y], [-x, -y], [0, 0.1], [0, -0.1]])
+    covered = []
+    for place in places:
+        outside = abs(place[0]) + width / 2 > 1 + EDGE
+        inside = np.abs(points - place) < [width / 2 + CLEAR / 2, CLEAR]
+        covered.append(np.count_nonzero(inside.all(axis=1)) + 100 * outside)
+    best = places[int(np.argmin(covered))]
+    return float(best[0]), float(best[1])
 
 
 def _apart(points: np.ndarray, goal: np.ndarray) -> np.ndarray:

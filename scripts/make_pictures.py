@@ -1,0 +1,50 @@
+"""Make the pictures of the documentation: python scripts/make_pictures.py [--out docs/images]
+
+The last frame of one evaluation episode of Rec2Inf, which knows the log alone, on the default
+world. The episode is chosen to be easy to follow; the average one is less tidy.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from PIL import Image
+
+from recgym import agents
+
+TASK = 92  # of evaluation_tasks(0)
+
+
+def influence_path(task: int) -> np.ndarray:
+    """(600, 1200, 3) uint8: the end of an episode of Rec2Inf with a final offer."""
+    env = gym.make("recgym/InfluencePath-v0", split="test", render_mode="rgb_array")
+    core: Any = env.unwrapped
+    agent = agents.make("rec2inf", env, final_offer=True)
+    observation, _ = env.reset(seed=0, options=core.evaluation_tasks(0)[task])
+    over = False
+    while not over:
+        action, _ = agent.predict(observation, deterministic=True)
+        observation, _, over, _, _ = env.step(int(action))
+    frame: Any = env.render()
+    return frame
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="make the documentation's pictures")
+    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    parser.add_argument("--task", type=int, default=TASK)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / "influence_path.png"
+    image = Image.fromarray(influence_path(args.task))
+    small = image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
+    print(f"{path}: {path.stat().st_size / 1024:.0f} KB")
+
+
+if __name__ == "__main__":
+    main()
