@@ -1,0 +1,60 @@
+"""The numbers of a report as two small CSVs, fit to be committed beside a document."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from recgym.benchmark.scoring import Estimate
+from recgym.benchmark.table import Table
+
+AGENTS, RUNS = "agents.csv", "runs.csv"
+
+
+def write(table: Table, folder: Path) -> tuple[Path, Path]:
+    """Write ``agents.csv`` (estimates with intervals) and ``runs.csv`` (one line per run).
+
+    ``agents.csv`` has a row for each agent, metric and statistic: mean, interquartile mean
+    (``iqm``) and, for the main metric, the paired difference from the reference agent
+    (``difference``). ``runs.csv`` has configuration, versions, fingerprint, command, seconds and
+    memory of each run with the mean of its main metric.
+    """
+    import pandas as pd
+
+    def line(row, metric: str, statistic: str, e: Estimate) -> dict:
+        return {
+            "agent": row.label,
+            "saw": row.sees,
+            "seeds": len(row.seeds),
+            "metric": metric,
+            "statistic": statistic,
+            "value": e.value,
+            "low": e.low,
+            "high": e.high,
+        }
+
+    main = table.main.key
+    agents, runs = [], []
+    for row in table.rows:
+        agents += [line(row, key, "mean", e) for key, e in row.means.items()]
+        agents.append(line(row, main, "iqm", row.iqm))
+        if row.difference is not None:
+            against = f"difference from {table.reference}"
+            agents.append(line(row, main, against, row.difference))
+        for header, value in zip(row.headers, row.per_seed, strict=True):
+            runs.append({main: float(np.round(value, 6)), **_flat(header)})
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = folder / AGENTS, folder / RUNS
+    pd.DataFrame(agents).to_csv(paths[0], index=False, float_format="%.4f", lineterminator="\n")
+    pd.DataFrame(runs).to_csv(paths[1], index=False, lineterminator="\n")
+    return paths
+
+
+def _flat(header: dict) -> dict:
+    """A run's header as columns; what is nested becomes JSON."""
+    return {
+        key: json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
+        for key, value in header.items()
+    }
