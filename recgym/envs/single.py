@@ -40,10 +40,8 @@ class RecEnv(gym.Env):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         super().reset(seed=seed)
-        options = dict(options or {})
-        self.problem.invalid_options(options)
-        given = {key: int(value) for key, value in options.items()}
-        task = self.problem.draw_task(self.np_random, given)
+        given = self.problem.given_tasks(options or {}, 1)
+        task = self.problem.draw_task(self.np_random, {k: int(v[0]) for k, v in given.items()})
         self.state = self.problem.start([task], [self.np_random])
         self._ended = False
         self._show()
@@ -62,7 +60,7 @@ class RecEnv(gym.Env):
         }
         if self._ended:
             metrics = self.problem.metrics(self.state)
-            info["metrics"] = {name: float(value[0]) for name, value in metrics.items()}
+            info["metrics"] = {k: float(v[0]) for k, v in metrics.items() if not np.isnan(v[0])}
         self._show()
         reward = float(self.problem.reward(moved.terms)[0])
         return _first(self.problem.observe(self.state)), reward, self._ended, False, info
@@ -72,7 +70,10 @@ class RecEnv(gym.Env):
         return self.problem.action_masks(self._current())[0]
 
     def metrics(self) -> dict[str, float]:
-        """The papers' metrics of the episode so far."""
+        """The papers' metrics of the episode so far; NaN where one is not defined.
+
+        The final ``info["metrics"]`` leaves those out: checkers hold NaN to be indeterminate.
+        """
         values = self.problem.metrics(self._current())
         return {name: float(value[0]) for name, value in values.items()}
 

@@ -91,8 +91,7 @@ class RecVectorEnv(VectorEnv):
         options = dict(options or {})
         rows = self._rows_to_reset(options.pop("reset_mask", None))
         self._seed_rows(seed, rows)
-        self.problem.invalid_options(options)
-        given = {key: np.broadcast_to(value, self.num_envs) for key, value in options.items()}
+        given = self.problem.given_tasks(options, self.num_envs)
         infos: dict[str, Any] = {}
         self._start(rows, infos, given)
         return self.problem.observe(self._current()), infos
@@ -131,13 +130,13 @@ class RecVectorEnv(VectorEnv):
                 metrics = self.problem.metrics(self._current().rows(finished))
                 if self.autoreset_mode == AutoresetMode.SAME_STEP:
                     self._put(final_info, _take(step_info, ended), finished)
-                    self._put(final_info, {"metrics": metrics}, finished)
+                    self._put_metrics(final_info, metrics, finished)
                     infos |= self._final(finished, final_info)
                     self._put(infos, _take(step_info, ~ended), active[~ended])
                     self._start(finished, infos, {})
                 else:
                     self._put(infos, step_info, active)
-                    self._put(infos, {"metrics": metrics}, finished)
+                    self._put_metrics(infos, metrics, finished)
                     self._ended[finished] = True
             else:
                 self._put(infos, step_info, active)
@@ -153,7 +152,7 @@ class RecVectorEnv(VectorEnv):
         return self.problem.action_masks(self._current())
 
     def metrics(self) -> dict[str, np.ndarray]:
-        """The papers' metrics of the episodes so far, name → (n,)."""
+        """The papers' metrics of the episodes so far, name → (n,); NaN where not defined."""
         return self.problem.metrics(self._current())
 
     def evaluation_tasks(self, seed: int = 0) -> list[Task]:
@@ -249,6 +248,13 @@ class RecVectorEnv(VectorEnv):
             "final_info": final_info,
             "_final_info": mask.copy(),
         }
+
+    def _put_metrics(self, infos: dict[str, Any], metrics: dict, rows: np.ndarray) -> None:
+        """Metrics of finished rows; the mask of one that is not defined (NaN) is false."""
+        found: dict[str, Any] = infos.setdefault("metrics", {})
+        for name, value in metrics.items():
+            self._put(found, {name: value[~np.isnan(value)]}, rows[~np.isnan(value)])
+        infos.setdefault("_metrics", np.zeros(self.num_envs, dtype=bool))[rows] = True
 
     def _put(self, infos: dict[str, Any], values: dict[str, Any], rows: np.ndarray) -> None:
         """Write batched values into ``infos`` at ``rows``, with Gymnasium's ``_key`` masks."""

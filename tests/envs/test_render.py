@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import warnings
@@ -110,7 +111,7 @@ def test_frames_are_pictures_that_change_with_every_step(kwargs):
         assert frame.dtype == np.uint8
         assert frame.flags.owndata
         assert pixels(frame[:, :560], render.STAR) > 50  # the objective on the map
-    for before, after in zip(frames, frames[1:], strict=False):
+    for before, after in itertools.pairwise(frames):
         for part in (slice(0, 560), slice(560, 870), slice(870, 1200)):  # map, titles, curves
             assert (before[:, part] != after[:, part]).any()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from recgym.envs.influence_path.state import Params
@@ -161,8 +160,8 @@ def _params(
     history_length: int,
     ppl: str,
 ) -> Params:
-    frozen = MappingProxyType({name: float(value) for name, value in (weights or {}).items()})
-    return Params(horizon, acceptance, float(bonus), frozen, history_length, ppl)
+    numbers = {name: float(value) for name, value in (weights or {}).items()}
+    return Params(horizon, acceptance, float(bonus), numbers, history_length, ppl)
 
 
 def _problem(dataset: Any, evaluator: Any, variant: str, split: str, params: Params):
