@@ -100,7 +100,7 @@ def _play(
             if (ended & ~reported).any():
                 row = int(np.flatnonzero(ended & ~reported)[0])
                 raise ValueError(f'{venv}: row {row} ended without infos["metrics"]')
-            for row in np.flatnonzero(ended):
+            for row in np.flatnonzero(ended).tolist():
                 found[row] = _row(infos["metrics"], row)
         over |= ended
         episode_start = np.zeros(venv.num_envs, dtype=bool)

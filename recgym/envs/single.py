@@ -84,13 +84,19 @@ class RecEnv(gym.Env):
     def get_state(self) -> dict[str, Any]:
         """Everything the future depends on, the generator included, for exact branches."""
         return {
+            "fingerprint": self.fingerprint,
             "state": self._current().copy(),
             "ended": self._ended,
             "generator": self.np_random.bit_generator.state,
         }
 
     def set_state(self, snapshot: dict[str, Any]) -> None:
-        """Go back to what :meth:`get_state` returned, here or in another equal environment."""
+        """Go back to what :meth:`get_state` returned, here or in another equal environment.
+
+        Raises:
+            ValueError: the snapshot is of an environment with other data or parameters.
+        """
+        check_snapshot(snapshot, self.fingerprint, 1)
         self.state = snapshot["state"].copy()
         self._ended = snapshot["ended"]
         self.np_random.bit_generator.state = snapshot["generator"]
@@ -127,6 +133,14 @@ class RecEnv(gym.Env):
         if self._window.wanted():
             frame = self.problem.render(self._current(), 0, "rgb_array")
             self._window.show(frame, self.metadata["render_fps"])
+
+
+def check_snapshot(snapshot: dict[str, Any], fingerprint: str, rows: int) -> None:
+    """Refuse a snapshot before anything is changed."""
+    if snapshot["fingerprint"] != fingerprint:
+        raise ValueError("This state is of an environment with other data or parameters.")
+    if len(snapshot["state"]) != rows:
+        raise ValueError(f"This state has {len(snapshot['state'])} rows, here are {rows}.")
 
 
 def _first(batch: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from recgym.envs.core import BatchState, Problem, Task
+from recgym.envs.single import check_snapshot
 
 
 class RecVectorEnv(VectorEnv):
@@ -41,10 +42,11 @@ class RecVectorEnv(VectorEnv):
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
     ):
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, got {num_envs}.")
-        if max_episode_steps is not None and max_episode_steps < 1:
-            raise ValueError(f"max_episode_steps must be at least 1, got {max_episode_steps}.")
+        for name, count in (("num_envs", num_envs), ("max_episode_steps", max_episode_steps)):
+            if count is None and name == "max_episode_steps":
+                continue
+            if not isinstance(count, int | np.integer) or count < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}.")
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(
                 f"render_mode {render_mode!r} is not one of {self.metadata['render_modes']}."
@@ -162,6 +164,7 @@ class RecVectorEnv(VectorEnv):
     def get_state(self) -> dict[str, Any]:
         """Everything the future depends on, the generators included, for exact branches."""
         return {
+            "fingerprint": self.fingerprint,
             "state": self._current().copy(),
             "ended": self._ended.copy(),
             "elapsed": self._elapsed.copy(),
@@ -169,7 +172,12 @@ class RecVectorEnv(VectorEnv):
         }
 
     def set_state(self, snapshot: dict[str, Any]) -> None:
-        """Go back to what :meth:`get_state` returned."""
+        """Go back to what :meth:`get_state` returned, here or in another equal environment.
+
+        Raises:
+            ValueError: the snapshot is of an environment with other data, parameters or rows.
+        """
+        check_snapshot(snapshot, self.fingerprint, self.num_envs)
         self.state = snapshot["state"].copy()
         self._ended = snapshot["ended"].copy()
         self._elapsed = snapshot["elapsed"].copy()

@@ -11,7 +11,12 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 
 import recgym  # noqa: F401
-from recgym.testing import MODES, check_environment, check_vector_equals_single
+from recgym.testing import (
+    MODES,
+    check_environment,
+    check_illegal_is_worst,
+    check_vector_equals_single,
+)
 
 TINY = "recgym/InfluencePathTiny-v0"
 ILLEGAL = {0: 0, 1: 1, 2: 2}  # the comedy that each tiny user has seen
@@ -88,3 +93,34 @@ def test_metrics_of_rows_are_copies():
     env.reset(seed=0)
     env.unwrapped.metrics()["SR"][:] = 9
     assert (env.unwrapped.metrics()["SR"] == 0).all()
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [{"num_envs": 0}, {"num_envs": 2.5}, {"max_episode_steps": 0}, {"max_episode_steps": 2.5}],
+)
+def test_counts_of_rows_and_steps_are_whole_and_positive(kwargs):
+    with pytest.raises(ValueError, match=f"{next(iter(kwargs))} must be a whole number"):
+        gym.make_vec(TINY, **{"num_envs": 1, **kwargs})
+
+
+def test_a_foreign_snapshot_changes_nothing():
+    env = gym.make(TINY).unwrapped
+    env.reset(seed=0)
+    before = env.get_state()
+    other = gym.make(TINY, horizon=5).unwrapped
+    other.reset(seed=1)
+    with pytest.raises(ValueError, match="other data or parameters"):
+        env.set_state(other.get_state())
+    assert data_equivalence(env.get_state()["generator"], before["generator"])
+    rows = [gym.make_vec(TINY, num_envs=n).unwrapped for n in (2, 3)]
+    for each in rows:
+        each.reset(seed=0)
+    with pytest.raises(ValueError, match="2 rows, here are 3"):
+        rows[1].set_state(rows[0].get_state())
+    assert len(rows[1].state) == 3
+
+
+@pytest.mark.parametrize("bonus", [0.0, 0.5, 5.0, 20.0])
+def test_illegal_is_worst_for_every_bonus(bonus):
+    check_illegal_is_worst(gym.make(TINY, bonus=bonus), states=40)
