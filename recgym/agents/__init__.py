@@ -50,8 +50,8 @@ def make(name: str, env: Any, **config: Any) -> Agent:
     """
     from recgym.agents.base import problem_of
 
-    problem_of(env)
-    kind = agent_class(name, env.unwrapped.spec.id)
+    problem, spec = problem_of(env), env.unwrapped.spec
+    kind = agent_class(name, spec.id if spec else type(problem).__name__)
     return kind(env, kind.Config.from_dict(config))
 
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -34,7 +34,28 @@ class AgentConfig:
             raise AgentError(
                 f"Unknown settings {unknown}. This agent takes: {', '.join(sorted(known))}."
             )
+        kinds = get_type_hints(cls)
+        for name, value in values.items():
+            if not _is_a(value, kinds[name]):
+                kind = getattr(kinds[name], "__name__", kinds[name])
+                raise AgentError(f"{name} must be of type {kind}, got {value!r}.")
         return cls(**values)
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise AgentError(f"seed must be at least 0, got {self.seed}.")
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """Whether a setting is what its annotation says; a whole number will do for a float."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    kinds = get_args(kind) or (kind,)  # a union
+    if isinstance(value, bool):
+        return bool in kinds
+    if isinstance(value, int | np.integer) and float in kinds:
+        return True
+    return isinstance(value, tuple(int | np.integer if k is int else k for k in kinds))
 
 
 def problem_of(env: Any) -> Problem:
@@ -117,25 +138,27 @@ class Agent(ABC):
         card = read_json(Path(path) / "agent.json")
         if card.get("agent") != cls.name:
             raise AgentError(f"{path} holds agent {card.get('agent')!r}, not {cls.name!r}.")
-        agent = cls(env, cls.Config.from_dict(card["config"]))
-        if card["data"] != agent._data_fingerprint():
+        if not isinstance(card.get("config"), dict):
+            raise AgentError(f"{path}: agent.json holds no configuration. Save the agent again.")
+        if card.get("data") != _data_fingerprint(problem_of(env)):
             raise AgentError(
-                f"{path} was made for other data ({card['n_actions']:,} items) than this "
+                f"{path} was made for other data ({card.get('n_actions')} actions) than this "
                 f"environment's. Train the agent again on them."
             )
-        return agent
+        return cls(env, cls.Config.from_dict(card["config"]))
 
     def _card(self) -> dict[str, Any]:
         return {
             "agent": self.name,
             "config": json.loads(json.dumps(asdict(self.config))),
-            "data": self._data_fingerprint(),
+            "data": _data_fingerprint(self.problem),
             "n_actions": int(getattr(self.problem.action_space, "n", 0)),
         }
 
-    def _data_fingerprint(self) -> str:
-        log = getattr(self.problem, "log", None)
-        return "" if log is None else log.fingerprint
+
+def _data_fingerprint(problem: Problem) -> str:
+    log = getattr(problem, "log", None)
+    return "" if log is None else log.fingerprint
 
 
 def choose_uniformly(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -100,12 +100,17 @@ def _play(
             if (ended & ~reported).any():
                 row = int(np.flatnonzero(ended & ~reported)[0])
                 raise ValueError(f'{venv}: row {row} ended without infos["metrics"]')
-            for row in np.flatnonzero(ended):
-                found[row] = {
-                    key: float(values[row])
-                    for key, values in infos["metrics"].items()
-                    if not key.startswith("_")
-                }
+            for row in np.flatnonzero(ended).tolist():
+                found[row] = _row(infos["metrics"], row)
         over |= ended
         episode_start = np.zeros(venv.num_envs, dtype=bool)
     return found
+
+
+def _row(metrics: Mapping[str, np.ndarray], row: int) -> dict[str, float]:
+    """The metrics of one row; NaN where its mask says that one is not defined."""
+    return {
+        key: float(values[row]) if metrics.get(f"_{key}", values == values)[row] else float("nan")
+        for key, values in metrics.items()
+        if not key.startswith("_")
+    }

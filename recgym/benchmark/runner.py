@@ -53,6 +53,10 @@ class RunSpec:
                 f"split {self.split!r} cannot be evaluated on: choose one of "
                 f"{', '.join(EVALUATION_SPLITS)}"
             )
+        for what, least in (("seed", 0), ("tasks", 1), ("timesteps", 1)):
+            value = getattr(self, what)
+            if value is not None and value < least:
+                raise BenchmarkError(f"{what} must be at least {least}, got {value}")
         for what in ("config", "env_kwargs"):
             try:
                 json.dumps(getattr(self, what), allow_nan=False)

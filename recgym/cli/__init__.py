@@ -43,6 +43,11 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        if os.environ.get("RECGYM_DEBUG") or error.filename is None:
+            raise
+        print(f"recgym: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
     except Exception as error:
         if os.environ.get("RECGYM_DEBUG") or not _is_users(error):
             raise

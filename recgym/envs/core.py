@@ -127,6 +127,9 @@ class Problem(ABC, Generic[S]):
         """Every task of this split, where they can be listed."""
         raise ValueError(f"The tasks of {type(self).__name__} cannot be listed.")
 
+    def __deepcopy__(self, memo: dict) -> Problem[S]:
+        return self  # rules keep no state, and hold large data
+
     def reward(self, terms: Mapping[str, np.ndarray]) -> np.ndarray:
         """(B,) float64: the weighted sum of the named terms."""
         total = np.zeros(len(next(iter(terms.values()))))
@@ -164,9 +167,23 @@ class Problem(ABC, Generic[S]):
             raise ValueError(f"Action {array[bad][0]} lies outside {space} (from {low} to {high}).")
         return array.astype(space.dtype)
 
-    def invalid_options(self, options: Mapping[str, Any]) -> None:
-        """Refuse reset options that no task has."""
+    def given_tasks(self, options: Mapping[str, Any], rows: int) -> dict[str, np.ndarray]:
+        """Reset options as (rows,) int64 each, from one number for all rows or one for each.
+
+        Raises:
+            ValueError: an option that no task has, a wrong shape, or not whole numbers.
+        """
         if unknown := sorted(set(options) - set(self.task_keys)):
             raise ValueError(
                 f"Unknown reset options {unknown}. This environment takes {list(self.task_keys)}."
             )
+        given = {}
+        for key, value in options.items():
+            array = np.asarray(value)
+            if array.dtype.kind not in "iu" or array.shape not in ((), (rows,)):
+                many = f" or an array of {rows}" if rows > 1 else ""
+                raise ValueError(
+                    f"Reset option {key!r} must be a whole number{many}, got {value!r}."
+                )
+            given[key] = np.broadcast_to(array, rows).astype(np.int64)
+        return given

@@ -40,10 +40,8 @@ class RecEnv(gym.Env):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         super().reset(seed=seed)
-        options = dict(options or {})
-        self.problem.invalid_options(options)
-        given = {key: int(value) for key, value in options.items()}
-        task = self.problem.draw_task(self.np_random, given)
+        given = self.problem.given_tasks(options or {}, 1)
+        task = self.problem.draw_task(self.np_random, {k: int(v[0]) for k, v in given.items()})
         self.state = self.problem.start([task], [self.np_random])
         self._ended = False
         self._show()
@@ -62,7 +60,7 @@ class RecEnv(gym.Env):
         }
         if self._ended:
             metrics = self.problem.metrics(self.state)
-            info["metrics"] = {name: float(value[0]) for name, value in metrics.items()}
+            info["metrics"] = {k: float(v[0]) for k, v in metrics.items() if not np.isnan(v[0])}
         self._show()
         reward = float(self.problem.reward(moved.terms)[0])
         return _first(self.problem.observe(self.state)), reward, self._ended, False, info
@@ -72,7 +70,10 @@ class RecEnv(gym.Env):
         return self.problem.action_masks(self._current())[0]
 
     def metrics(self) -> dict[str, float]:
-        """The papers' metrics of the episode so far."""
+        """The papers' metrics of the episode so far; NaN where one is not defined.
+
+        The final ``info["metrics"]`` leaves those out: checkers hold NaN to be indeterminate.
+        """
         values = self.problem.metrics(self._current())
         return {name: float(value[0]) for name, value in values.items()}
 
@@ -83,13 +84,19 @@ class RecEnv(gym.Env):
     def get_state(self) -> dict[str, Any]:
         """Everything the future depends on, the generator included, for exact branches."""
         return {
+            "fingerprint": self.fingerprint,
             "state": self._current().copy(),
             "ended": self._ended,
             "generator": self.np_random.bit_generator.state,
         }
 
     def set_state(self, snapshot: dict[str, Any]) -> None:
-        """Go back to what :meth:`get_state` returned, here or in another equal environment."""
+        """Go back to what :meth:`get_state` returned, here or in another equal environment.
+
+        Raises:
+            ValueError: the snapshot is of an environment with other data or parameters.
+        """
+        check_snapshot(snapshot, self.fingerprint, 1)
         self.state = snapshot["state"].copy()
         self._ended = snapshot["ended"]
         self.np_random.bit_generator.state = snapshot["generator"]
@@ -126,6 +133,14 @@ class RecEnv(gym.Env):
         if self._window.wanted():
             frame = self.problem.render(self._current(), 0, "rgb_array")
             self._window.show(frame, self.metadata["render_fps"])
+
+
+def check_snapshot(snapshot: dict[str, Any], fingerprint: str, rows: int) -> None:
+    """Refuse a snapshot before anything is changed."""
+    if snapshot["fingerprint"] != fingerprint:
+        raise ValueError("This state is of an environment with other data or parameters.")
+    if len(snapshot["state"]) != rows:
+        raise ValueError(f"This state has {len(snapshot['state'])} rows, here are {rows}.")
 
 
 def _first(batch: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from recgym.envs.core import BatchState, Problem, Task
+from recgym.envs.single import check_snapshot
 
 
 class RecVectorEnv(VectorEnv):
@@ -41,10 +42,11 @@ class RecVectorEnv(VectorEnv):
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
     ):
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, got {num_envs}.")
-        if max_episode_steps is not None and max_episode_steps < 1:
-            raise ValueError(f"max_episode_steps must be at least 1, got {max_episode_steps}.")
+        for name, count in (("num_envs", num_envs), ("max_episode_steps", max_episode_steps)):
+            if count is None and name == "max_episode_steps":
+                continue
+            if not isinstance(count, int | np.integer) or count < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}.")
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(
                 f"render_mode {render_mode!r} is not one of {self.metadata['render_modes']}."
@@ -91,8 +93,7 @@ class RecVectorEnv(VectorEnv):
         options = dict(options or {})
         rows = self._rows_to_reset(options.pop("reset_mask", None))
         self._seed_rows(seed, rows)
-        self.problem.invalid_options(options)
-        given = {key: np.broadcast_to(value, self.num_envs) for key, value in options.items()}
+        given = self.problem.given_tasks(options, self.num_envs)
         infos: dict[str, Any] = {}
         self._start(rows, infos, given)
         return self.problem.observe(self._current()), infos
@@ -131,13 +132,13 @@ class RecVectorEnv(VectorEnv):
                 metrics = self.problem.metrics(self._current().rows(finished))
                 if self.autoreset_mode == AutoresetMode.SAME_STEP:
                     self._put(final_info, _take(step_info, ended), finished)
-                    self._put(final_info, {"metrics": metrics}, finished)
+                    self._put_metrics(final_info, metrics, finished)
                     infos |= self._final(finished, final_info)
                     self._put(infos, _take(step_info, ~ended), active[~ended])
                     self._start(finished, infos, {})
                 else:
                     self._put(infos, step_info, active)
-                    self._put(infos, {"metrics": metrics}, finished)
+                    self._put_metrics(infos, metrics, finished)
                     self._ended[finished] = True
             else:
                 self._put(infos, step_info, active)
@@ -153,7 +154,7 @@ class RecVectorEnv(VectorEnv):
         return self.problem.action_masks(self._current())
 
     def metrics(self) -> dict[str, np.ndarray]:
-        """The papers' metrics of the episodes so far, name → (n,)."""
+        """The papers' metrics of the episodes so far, name → (n,); NaN where not defined."""
         return self.problem.metrics(self._current())
 
     def evaluation_tasks(self, seed: int = 0) -> list[Task]:
@@ -163,6 +164,7 @@ class RecVectorEnv(VectorEnv):
     def get_state(self) -> dict[str, Any]:
         """Everything the future depends on, the generators included, for exact branches."""
         return {
+            "fingerprint": self.fingerprint,
             "state": self._current().copy(),
             "ended": self._ended.copy(),
             "elapsed": self._elapsed.copy(),
@@ -170,7 +172,12 @@ class RecVectorEnv(VectorEnv):
         }
 
     def set_state(self, snapshot: dict[str, Any]) -> None:
-        """Go back to what :meth:`get_state` returned."""
+        """Go back to what :meth:`get_state` returned, here or in another equal environment.
+
+        Raises:
+            ValueError: the snapshot is of an environment with other data, parameters or rows.
+        """
+        check_snapshot(snapshot, self.fingerprint, self.num_envs)
         self.state = snapshot["state"].copy()
         self._ended = snapshot["ended"].copy()
         self._elapsed = snapshot["elapsed"].copy()
@@ -249,6 +256,13 @@ class RecVectorEnv(VectorEnv):
             "final_info": final_info,
             "_final_info": mask.copy(),
         }
+
+    def _put_metrics(self, infos: dict[str, Any], metrics: dict, rows: np.ndarray) -> None:
+        """Metrics of finished rows; the mask of one that is not defined (NaN) is false."""
+        found: dict[str, Any] = infos.setdefault("metrics", {})
+        for name, value in metrics.items():
+            self._put(found, {name: value[~np.isnan(value)]}, rows[~np.isnan(value)])
+        infos.setdefault("_metrics", np.zeros(self.num_envs, dtype=bool))[rows] = True
 
     def _put(self, infos: dict[str, Any], values: dict[str, Any], rows: np.ndarray) -> None:
         """Write batched values into ``infos`` at ``rows``, with Gymnasium's ``_key`` masks."""

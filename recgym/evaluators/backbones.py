@@ -12,8 +12,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from recgym.data.log import InteractionLog
+from recgym.data.splits import windows
 from recgym.evaluators import held_out, load
 from recgym.evaluators.held_out import Scorer
+from recgym.evaluators.sequence import SequenceEvaluator
 from recgym.models.cooccurrence import cooccurrence_counts, ppmi_vectors
 
 WINDOW, DECAY = 10, 0.8
@@ -40,9 +42,19 @@ def scorer(name: str, log: InteractionLog) -> Scorer:
     return _cached(name, _Key(log))
 
 
-def fingerprint(name: str, log: InteractionLog) -> str:
-    """Identifies a backbone; equal to an evaluator's when they are one and the same network."""
-    return load(name, log).fingerprint if name in _NETWORKS else f"{name}:{log.fingerprint}"
+def refuse_the_user(
+    name: str, log: InteractionLog, user: SequenceEvaluator, error: type[ValueError] = ValueError
+) -> None:
+    """Raise ``error`` if a backbone scores as this simulated user does: agents must not read it.
+
+    Judged by scores, so that equal networks or counts are found under any name.
+    """
+    histories = windows(log, log.offsets[1:][:8], np.arange(min(8, log.n_users)), 50)
+    if np.allclose(scorer(name, log)(histories), user.log_prob(histories), atol=1e-3):
+        raise error(
+            f"Backbone {name!r} is this environment's simulated user itself. "
+            "Choose another backbone or another evaluator."
+        )
 
 
 @functools.lru_cache(maxsize=4)

@@ -119,6 +119,7 @@ class CandidateView(View):
 
     def __init__(self, env: Any, k: int, pool: int, backbone: str):
         problem = env.unwrapped.problem
+        backbones.refuse_the_user(backbone, problem.log, problem.evaluator)
         self.build = CandidateFeatures(problem.log, k, pool, backbone)
         self.horizon = problem.params.horizon
         self.observation_space = self.build.space()

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from recgym.agents.base import Agent, AgentConfig, choose_uniformly
+from recgym.agents.base import Agent, AgentConfig, AgentError, choose_uniformly
 from recgym.envs.influence_path.dynamics import InfluencePath
+from recgym.evaluators import backbones
 from recgym.wrappers.candidates import CandidateFeatures
 
 
@@ -35,7 +36,9 @@ class RandomCandidates(Agent):
     def __init__(self, env: Any, config: CandidateConfig | None = None):
         super().__init__(env, config)
         c = self.config
-        self.build = CandidateFeatures(self.problem.log, c.k, c.pool, c.backbone)
+        log, user = self.problem.log, self.problem.evaluator
+        backbones.refuse_the_user(c.backbone, log, user, AgentError)
+        self.build = CandidateFeatures(log, c.k, c.pool, c.backbone)
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
         found = self.build(observation)

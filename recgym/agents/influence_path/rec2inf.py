@@ -49,11 +49,7 @@ class Rec2Inf(Agent):
         if self.config.distance == "genre" and not log.genre_names:
             raise AgentError(f'{log.name} has no genres. Use distance="embedding".')
         self.score = backbones.scorer(self.config.backbone, log)
-        if backbones.fingerprint(self.config.backbone, log) == self.problem.evaluator.fingerprint:
-            raise AgentError(
-                f"Backbone {self.config.backbone!r} is this environment's simulated user itself. "
-                "Choose another backbone or another evaluator."
-            )
+        backbones.refuse_the_user(self.config.backbone, log, self.problem.evaluator, AgentError)
         genre = self.config.distance == "genre"
         self.features = log.genres.astype(np.float32) if genre else backbones.item_vectors(log)
 

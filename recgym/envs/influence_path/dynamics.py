@@ -214,7 +214,7 @@ class InfluencePath(Problem[State]):
         SR@1 is success by the first recommendation, SR_acc the share that a user would accept.
         IoI and IoR are taken at the path without the objective. log PPL is NaN for an empty path.
         """
-        total = dict(zip(TERMS, state.totals.T, strict=True))
+        total = dict(zip(TERMS, state.totals.T.copy(), strict=True))
         length = state.accepted.sum(axis=1)
         log_prob = total["log_prob"]
         if self.params.ppl == "with_objective":

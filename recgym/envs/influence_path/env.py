@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from recgym.envs.influence_path.state import Params
@@ -59,8 +58,9 @@ class InfluencePathEnv(RecEnv):
     ## Rewards
     r_t = Δ log P(i_t | s) + B [ (1/M) log a(a_t | s) + a(i_t | s) 1[a_t = i_t] ], in nats.
     `info["reward_terms"]` holds `interest`, `follow`, `accepted_success`, `invalid`, `log_prob`
-    and `success`; the reward is exactly their sum with the weights 1, B/M, B, −2B, 0, 0, or those
-    in `weights`. In `sampled` mode `accepted_success` is whether the objective was accepted.
+    and `success`; the reward is exactly their sum with the weights 1, B/M, B, −2 max(B, 5), 0, 0,
+    or those in `weights`. In `sampled` mode `accepted_success` is whether the objective was
+    accepted.
     `info["cost"]` is 1 − a(a_t | s), the chance that the user would not follow; 1 if illegal.
 
     ## Starting state
@@ -68,7 +68,7 @@ class InfluencePathEnv(RecEnv):
     `validation`, `test`: her whole history and a held-out objective (70/10/20 % of items with at
     least five interactions). `reset(options={"user": u, "objective": i, "cut": c})` sets any of
     them. `evaluation_tasks(seed)` lists every user once with a test objective (on
-    `split="validation"`, with a validation objective).
+    `split="validation"`, with a validation objective) that she has not seen.
 
     ## Episode end
     Terminates when the objective is recommended (accepted, if sampled), or after M steps: the
@@ -161,8 +161,8 @@ def _params(
     history_length: int,
     ppl: str,
 ) -> Params:
-    frozen = MappingProxyType({name: float(value) for name, value in (weights or {}).items()})
-    return Params(horizon, acceptance, float(bonus), frozen, history_length, ppl)
+    numbers = {name: float(value) for name, value in (weights or {}).items()}
+    return Params(horizon, acceptance, float(bonus), numbers, history_length, ppl)
 
 
 def _problem(dataset: Any, evaluator: Any, variant: str, split: str, params: Params):

@@ -58,6 +58,14 @@ class Instances:
         """(U,) int64: events of each user."""
         return np.diff(self.log.offsets)
 
+    @cached_property
+    def eligible(self) -> np.ndarray:
+        """(E,) int64: users who have an objective of this split that they have not seen."""
+        mine = np.isin(self.log.item, self.objectives)
+        pairs = np.unique(np.stack([self.log.user[mine], self.log.item[mine]]), axis=1)
+        seen = np.bincount(pairs[0], minlength=self.log.n_users)
+        return np.flatnonzero(seen < len(self.objectives))
+
     def for_split(self, split: str) -> Instances:
         """The tasks of another split of the same data."""
         return self if split == self.split else Instances(self.log, split, self._given)
@@ -73,7 +81,8 @@ class Instances:
         self._check(given)
         user = given.get("user")
         if user is None:
-            user = int(rng.integers(self.log.n_users))
+            users = self._users(given.get("objective"))
+            user = int(users[rng.integers(len(users))])
         length = int(self.lengths[user])
         cut = given.get("cut")
         if cut is None:
@@ -115,11 +124,32 @@ class Instances:
     def evaluation_tasks(self, seed: int) -> list[Task]:
         """Every user once, in order, with her whole history and a held-out objective.
 
-        Objectives are those of the test split, or of the validation split if this is it.
+        Users who have seen every held-out objective are left out. Objectives are those of the test
+        split, or of the validation split if this is it.
         """
         judge = self if self.split == "validation" else self.for_split("test")
         rng = np.random.default_rng([SPLIT_SEED, seed])
-        return [judge.draw(rng, {"user": user}) for user in range(self.log.n_users)]
+        return [judge.draw(rng, {"user": int(user)}) for user in judge.eligible]
+
+    def _users(self, objective: int | None) -> np.ndarray:
+        """(E,) int64: the users to draw from, those who have not seen what is to be drawn."""
+        if objective is None:
+            users = self.eligible
+        else:
+            users = np.setdiff1d(
+                np.arange(self.log.n_users), self.log.user[self.log.item == objective]
+            )
+        if len(users) == 0:
+            what = (
+                f"every objective of the {self.split} split"
+                if objective is None
+                else (f"objective {objective} ({self.log.item_label(objective)})")
+            )
+            raise ValueError(
+                f"{self.log.name}: every user has seen {what}. Take data with more items, or name "
+                "a user, an objective and an earlier cut."
+            )
+        return users
 
     def _check(self, given: Mapping[str, int]) -> None:
         for key, n in (("user", self.log.n_users), ("objective", self.log.n_items)):

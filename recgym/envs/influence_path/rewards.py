@@ -15,6 +15,7 @@ import numpy as np
 
 from recgym.envs.influence_path.state import Params
 
+LEAST_PENALTY = 5.0  # nats: without it a small bonus would make illegal items the better ones
 TERMS = ("interest", "follow", "accepted_success", "invalid", "log_prob", "success")
 """
 interest: Δ log P(objective | s); 0 on the step that recommends the objective. Sums to IoI.
@@ -46,7 +47,7 @@ def default_weights(params: Params) -> dict[str, float]:
         "interest": 1.0,
         "follow": params.bonus / params.horizon,
         "accepted_success": params.bonus,
-        "invalid": -2.0 * abs(params.bonus),
+        "invalid": -2.0 * max(abs(params.bonus), LEAST_PENALTY),
         "log_prob": 0.0,
         "success": 0.0,
     }

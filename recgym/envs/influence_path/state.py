@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ class Params:
     """``passive``: the user takes what is offered. ``sampled``: she may refuse."""
     bonus: float = 5.0
     """B of the reward, in nats."""
-    weights: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    weights: Mapping[str, float] = field(default_factory=dict)
     """Weights of named reward terms that take the place of the defaults."""
     history_length: int = 50
     """Items of the history in an observation."""

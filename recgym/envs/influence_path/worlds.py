@@ -20,7 +20,7 @@ TINY = "tiny"
 
 
 def build(
-    dataset: str | InteractionLog,
+    dataset: str | Path | InteractionLog,
     evaluator: str | SequenceEvaluator | None,
     variant: str,
     split: str,
@@ -45,20 +45,30 @@ def build(
     if evaluator is None:
         evaluator = "markov" if log.name == "synthetic" else "bert4rec"
     judge = load_evaluator(evaluator, log) if isinstance(evaluator, str) else evaluator
+    if not isinstance(judge, SequenceEvaluator):
+        raise ValueError(f"evaluator must be a name or a SequenceEvaluator, got {judge!r}.")
     return InfluencePath(log, judge, Instances(log, split), params)
 
 
-def resolve_log(dataset: str | InteractionLog, variant: str) -> InteractionLog:
+def resolve_log(dataset: str | Path | InteractionLog, variant: str) -> InteractionLog:
     """A log by name, by path (anything that :func:`recgym.data.read` reads), or as it is."""
     if isinstance(dataset, InteractionLog):
         return dataset
-    if dataset not in data.names() and Path(dataset).exists():
-        return _read(dataset, variant)
-    return data.load(dataset, variant=variant)
+    if not isinstance(dataset, str | Path):
+        raise ValueError(f"dataset must be a name, a path or an InteractionLog, got {dataset!r}.")
+    if dataset in data.names() or not Path(dataset).exists():
+        return data.load(str(dataset), variant=variant)
+    if variant not in ("raw", "clean"):
+        raise ValueError(f"{dataset} has no variant {variant!r}. It has: raw, clean.")
+    path = Path(dataset)
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    states = tuple((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files)
+    return _read(path.resolve(), variant, states)
 
 
 @functools.lru_cache(maxsize=4)
-def _read(path: str, variant: str) -> InteractionLog:
+def _read(path: Path, variant: str, states: tuple) -> InteractionLog:
+    """A user's own log, read again when its files (``states``) have changed."""
     log = data.read(path)
     return log if variant == "raw" else data.k_core(log)
 
