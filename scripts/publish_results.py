@@ -41,7 +41,7 @@ def to_markdown(table: Table, source: str) -> str:
     seeds = len(table.rows[0].seeds)
     lines += [
         "",
-        f"`{table.env_id}`, test objectives, {seeds} seeds, every user once per seed; mean and 95 % "
+        f"`{table.env_id}`, test objectives, {seeds} seeds, every user once a seed; mean and 95 % "
         f"bootstrap interval over seeds and users. Numbers: `{source}/agents.csv`; settings, "
         f"versions and times of each run: `{source}/runs.csv`; made by "
         f"`recgym bench {first['suite']}` and `scripts/publish_results.py`.",
