@@ -13,10 +13,10 @@ import argparse
 from pathlib import Path
 
 from recgym.benchmark import summary
-from recgym.benchmark.report import interval, number
 from recgym.benchmark.scoring import Estimate
 from recgym.benchmark.suites import Metric
 from recgym.benchmark.table import Table, build
+from recgym.benchmark.wording import interval, number
 
 README = Path(__file__).parents[1] / "README.md"
 START, END = "<!-- table:start -->", "<!-- table:end -->"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from recgym.benchmark import plots
-from recgym.benchmark.report import METHOD, difference, interval, number, plus_minus, subtitle
 from recgym.benchmark.table import SEES, SEES_TEXT, Row, Table
+from recgym.benchmark.wording import METHOD, difference, interval, number, plus_minus, subtitle
 
 _STYLE = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #ffffff; --ink: #1c2430;

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recgym.benchmark import table as tables
+from recgym.benchmark.page import page
 from recgym.benchmark.scoring import RESAMPLES, Estimate
 from recgym.benchmark.suites import Metric
 from recgym.benchmark.table import SEES, SEES_TEXT, Row, Table
+from recgym.benchmark.wording import METHOD, difference, interval, number, plus_minus, subtitle
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,8 +46,6 @@ def report(
         BenchmarkError: a foreign or damaged file, or no runs; names the file and the reason.
         ImportError: matplotlib is missing; names the extra.
     """
-    from recgym.benchmark.page import page
-
     out = Path(folder)
     table = tables.build(out, resamples)
     if console is not None:
@@ -122,30 +122,6 @@ def _width(column: tuple[str, list[str]]) -> int:
     return (min(widest, _AGENT_WIDTH) if head == "agent" else widest) + 2
 
 
-def subtitle(table: Table) -> str:
-    """One line: environment, seeds, episodes."""
-    first = table.rows[0]
-    seeds = max(len(row.seeds) for row in table.rows)
-    episodes = max(len(row.episodes) for row in table.rows) // max(len(first.seeds), 1)
-    kwargs = ", ".join(f"{key}={value}" for key, value in table.env_kwargs.items())
-    return (
-        f"{table.title} · {table.env_id}{f' ({kwargs})' if kwargs else ''} · "
-        f"{seeds} seed{'s' if seeds > 1 else ''} × {episodes} tasks"
-    )
-
-
-def number(value: float, metric: Metric) -> str:
-    """A value in the metric's decimals; a dash where it is undefined."""
-    if value != value:
-        return "–"
-    text = f"{value:.{metric.decimals}f}"
-    return text.replace("-", "−") if float(text) else text.replace("-", "")
-
-
-def interval(estimate: Estimate, metric: Metric) -> str:
-    return f"[{number(estimate.low, metric)}, {number(estimate.high, metric)}]"
-
-
 def to_markdown(table: Table) -> str:
     """The table as Markdown, with how it came about and the commands that repeat it."""
     main = table.main
@@ -168,13 +144,6 @@ def to_markdown(table: Table) -> str:
     return "\n".join(lines)
 
 
-METHOD = (
-    "Intervals are 95 % percentile bootstrap intervals; seeds and users are resampled "
-    "independently, the same users for all seeds. Differences are paired task by task. "
-    "IQM is the mean of the middle half of all episodes."
-)
-
-
 def _markdown_cells(row: Row, table: Table) -> list[str]:
     main = table.main
     cells = [f"`{row.label}`", SEES.get(row.sees, row.sees)]
@@ -185,19 +154,6 @@ def _markdown_cells(row: Row, table: Table) -> list[str]:
         found = row.means.get(metric.key)
         cells.append("" if found is None else plus_minus(found, metric))
     return cells
-
-
-def difference(row: Row, table: Table) -> str:
-    """Paired difference to the reference with its interval; empty for the reference itself."""
-    if row.label == table.reference or row.difference is None:
-        return ""
-    found = row.difference
-    sign = "+" if found.value > 0 else ""
-    return f"{sign}{number(found.value, table.main)} {interval(found, table.main)}"
-
-
-def plus_minus(estimate: Estimate, metric: Metric) -> str:
-    return f"{number(estimate.value, metric)} ± {number(estimate.half_width, metric)}"
 
 
 def _line(cells: list[str]) -> str:
