@@ -89,7 +89,7 @@ def test_unknown_names_and_untrained_models():
 
 def test_other_data_are_refused():
     raw = data.load("ml-latest-small", variant="raw")
-    with pytest.raises(data.DataError, match="other data"):
+    with pytest.raises(data.DataError, match="another version or variant"):
         evaluators.load("bert4rec", raw)
 
 
