@@ -113,3 +113,17 @@ def test_the_message_names_the_command_for_these_data(csv):
     ):
         with pytest.raises(data.DataError, match=words):
             evaluators.load("sasrec", log)
+
+
+@pytest.mark.parametrize("tau", [None, "low", 0.0, 3.5, float("nan"), float("-inf")])
+def test_a_card_without_a_usable_tau_is_refused(tmp_path, monkeypatch, tau):
+    from recgym.models import model_class, store
+
+    log = data.load("synthetic")
+    monkeypatch.setenv("RECGYM_CACHE", str(tmp_path))
+    kind = model_class("sasrec")
+    network = kind(kind.Config(n_items=log.n_items, length=4, width=8))
+    card = {"data_fingerprint": log.fingerprint, "tau": tau}
+    store.save_model(evaluators.folders("sasrec", log)[-1], network, card)
+    with pytest.raises(store.StoreError, match="tau must be a negative number"):
+        evaluators.load("sasrec", log)

@@ -84,7 +84,14 @@ def _load(name: str, log: InteractionLog) -> SequenceEvaluator:
     for folder in folders(name, log):
         if not (folder / store.CARD).is_file():
             continue
-        if store.read_json(folder / store.CARD).get("data_fingerprint") == log.fingerprint:
+        card = store.read_json(folder / store.CARD)
+        if card.get("data_fingerprint") == log.fingerprint:
+            tau = card.get("tau")
+            if not isinstance(tau, float) or not -np.inf < tau < 0:
+                raise store.StoreError(
+                    f"{folder / store.CARD}: tau must be a negative number, got {tau!r}. "
+                    f"Train again: {_training_command(name, log)}"
+                )
             return NetworkEvaluator(*store.load_model(folder), name=name)
         others = f" ({folder} was trained on another version or variant)"
     raise DataError(
