@@ -132,3 +132,20 @@ def test_values_are_json_or_text():
     }
     with pytest.raises(files.BenchmarkError, match="twice"):
         pairs(["a=1", "a=2"], "--set")
+
+
+@pytest.mark.parametrize("flags", [("--tasks", "0"), ("--tasks", "-1"), ("--timesteps", "-5")])
+def test_run_refuses_counts_below_one(tmp_path, flags):
+    out = recgym("run", TINY, "--agent", "random", "--seed", "0", "--out", str(tmp_path), *flags)
+    assert out.returncode == 2
+    assert f"{flags[0].strip('-')} must be at least 1" in out.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    target = tmp_path / "file" / "runs"
+    out = recgym("run", TINY, "--agent", "random", "--seed", "0", "--out", str(target))
+    assert out.returncode == 2
+    assert "Traceback" not in out.stderr
+    assert str(target) in out.stderr

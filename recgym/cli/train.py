@@ -24,9 +24,10 @@ def _group() -> None:
 @train_app.command()
 def evaluator(
     model: Annotated[str, typer.Option(help="bert4rec or sasrec")] = "bert4rec",
-    dataset: Annotated[str, typer.Option(help="a name from `recgym data list`")] = (
-        "ml-latest-small"
-    ),
+    dataset: Annotated[
+        str, typer.Option(help="a name from `recgym data list`, or the path of your own log")
+    ] = "ml-latest-small",
+    variant: Annotated[str, typer.Option(help="clean, raw or paper")] = "clean",
     seed: Annotated[int, typer.Option(help="seed of weights, batches and dropout")] = 0,
     epochs: Annotated[int | None, typer.Option(help="most epochs")] = None,
     batch: Annotated[int | None, typer.Option(help="windows per step")] = None,
@@ -44,26 +45,41 @@ def evaluator(
     Choose the epoch on each user's last items but one, train again with it, judge once on the
     last. Stop it when you like: the same command continues.
     """
+    import hashlib
+    import shutil
+
     import torch
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from recgym import data, evaluators
+    from recgym import evaluators
     from recgym.data.paths import cache_dir
+    from recgym.envs.influence_path.worlds import resolve_log
     from recgym.evaluators.train import train_evaluator
+    from recgym.models import model_class
     from recgym.models.training import TrainConfig
 
     recipe = RECIPES.get(model, {"model": {}, "training": {}})
     given = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate, "seed": seed}
     shape = {"dropout": dropout, "length": length, "width": width}
-    training = TrainConfig.from_dict(
-        {**recipe["training"], **{k: v for k, v in given.items() if v is not None}}
-    )
-    log = data.load(dataset)
+    model_config = {**recipe["model"], **{k: v for k, v in shape.items() if v is not None}}
+    log = resolve_log(dataset, variant)
+    try:
+        if threads < 1:
+            raise ValueError(f"threads must be at least 1, got {threads}.")
+        training = TrainConfig.from_dict(
+            {**recipe["training"], **{k: v for k, v in given.items() if v is not None}}
+        )
+        model_class(model).Config.from_dict({**model_config, "n_items": log.n_items})
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     folder = out or evaluators.folders(model, log)[-1]
     command = f"recgym train evaluator --model {model} --dataset {dataset} --seed {seed}"
-    options = {"epochs": epochs, "batch": batch, "learning-rate": learning_rate, **shape}
+    options = {"variant": None if variant == "clean" else variant}
+    options |= {"epochs": epochs, "batch": batch, "learning-rate": learning_rate, **shape}
     command += "".join(f" --{k} {v}" for k, v in options.items() if v is not None)
+    training_id = hashlib.sha256(f"{command} {log.fingerprint}".encode()).hexdigest()[:12]
+    checkpoint = cache_dir() / "checkpoints" / f"{log.name}-{model}-{training_id}"
     torch.set_num_threads(threads)
     console = Console()
     columns = TextColumn("{task.description:<40}"), BarColumn(), TimeRemainingColumn()
@@ -84,12 +100,13 @@ def evaluator(
             log,
             model,
             folder,
-            model_config={**recipe["model"], **{k: v for k, v in shape.items() if v is not None}},
+            model_config=model_config,
             config=training,
             command=command,
-            checkpoint=cache_dir() / "checkpoints" / f"{dataset}-{model}-{seed}",
+            checkpoint=checkpoint,
             report=report,
         )
+        shutil.rmtree(checkpoint, ignore_errors=True)
         bar.update(tasks["refit"], completed=training.epochs)
     console.print(f"{folder}: epoch {trained.card['epochs']}, τ = {trained.tau:.3f}")
     print_card(console, trained.card)

@@ -39,7 +39,19 @@ def folders(name: str, log: InteractionLog) -> list[Path]:
     """Where a trained evaluator is looked for: the package, then the cache."""
     from recgym.data.paths import cache_dir
 
-    return [SHIPPED / log.name / name, cache_dir() / "evaluators" / log.name / name]
+    own = f"{log.name}-{log.fingerprint[:12]}"  # users' files of one name are many
+    return [SHIPPED / log.name / name, cache_dir() / "evaluators" / own / name]
+
+
+def _training_command(name: str, log: InteractionLog) -> str:
+    """What trains ``name`` on these data, and not on another variant of them."""
+    start = f"recgym train evaluator --model {name} --dataset"
+    if log.name not in data.names():
+        return f"{start} PATH (of the file that {log.name} comes from)"
+    for variant in data.info(log.name).variants:
+        if data.load(log.name, variant).fingerprint == log.fingerprint:
+            return f"{start} {log.name}" + ("" if variant == "clean" else f" --variant {variant}")
+    return f"{start} PATH (these are not the data that {log.name} names)"
 
 
 def load(name: str, dataset: str | InteractionLog) -> SequenceEvaluator:
@@ -68,18 +80,24 @@ def _load(name: str, log: InteractionLog) -> SequenceEvaluator:
         raise ValueError(f"There is no evaluator {name!r}. Known: {', '.join(names())}.")
     if name in _FACTORIES:
         return _FACTORIES[name](log)
-    command = f"recgym train evaluator --model {name} --dataset {log.name}"
+    others = ""
     for folder in folders(name, log):
         if not (folder / store.CARD).is_file():
             continue
-        evaluator = NetworkEvaluator(*store.load_model(folder), name=name)
-        if evaluator.card.get("data_fingerprint") != log.fingerprint:
-            raise DataError(
-                f"{folder} was trained on other data than {log!r} (another version or variant). "
-                f"Train one for these: {command}"
-            )
-        return evaluator
-    raise DataError(f"No {name} has been trained on {log.name} on this machine. Run: {command}")
+        card = store.read_json(folder / store.CARD)
+        if card.get("data_fingerprint") == log.fingerprint:
+            tau = card.get("tau")
+            if not isinstance(tau, float) or not -np.inf < tau < 0:
+                raise store.StoreError(
+                    f"{folder / store.CARD}: tau must be a negative number, got {tau!r}. "
+                    f"Train again: {_training_command(name, log)}"
+                )
+            return NetworkEvaluator(*store.load_model(folder), name=name)
+        others = f" ({folder} was trained on another version or variant)"
+    raise DataError(
+        f"No {name} has been trained on {log!r} on this machine{others}. "
+        f"Run: {_training_command(name, log)}"
+    )
 
 
 def _markov(log: InteractionLog) -> MarkovEvaluator:
@@ -90,10 +108,12 @@ def _markov(log: InteractionLog) -> MarkovEvaluator:
     last = np.arange(log.n_items + 1)
     if log.fingerprint == data.load("synthetic").fingerprint:
         table = world.log_transition(last)
+        unseen = lambda histories: table[histories[:, -1]]  # noqa: E731
     else:
         table = held_out.markov_scorer(log)(last[:, None])
-    test = held_out.HeldOut.of(log, 1)
-    tau = held_out.evaluate(lambda histories: table[histories[:, -1]], test)["log_prob"]
+        # counts that hold the held-out items would make users look more predictable than they are
+        unseen = held_out.markov_scorer(data.leave_last_out(log)[0])
+    tau = held_out.evaluate(unseen, held_out.HeldOut.of(log, 1))["log_prob"]
     return MarkovEvaluator(table, tau=tau)
 
 

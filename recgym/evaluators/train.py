@@ -94,9 +94,7 @@ def train_evaluator(
         "seconds": round(chosen.seconds + final.seconds),
         "protocol": "last item of each user, full ranking, seen items removed",
     }
-    # The card speaks of the weights as shipped, float16, so they are written first.
-    store.save_model(folder, network, {**card, "tau": 0.0})
-    network, _ = store.load_model(folder)
+    network.as_stored()  # the card speaks of the weights as they are on disk
     test = held_out.HeldOut.of(log, length)
     metrics = held_out.evaluate(network_scorer(network), test)
     floors = {

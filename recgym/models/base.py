@@ -27,6 +27,15 @@ class ModelConfig:
             raise ValueError(f"{cls.__name__} does not know {unknown}; it knows {sorted(known)}.")
         return cls(**values)
 
+    def __post_init__(self) -> None:
+        for name in ("n_items", "length", "width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if self.width % (heads := getattr(self, "heads", 1)):
+            raise ValueError(f"width {self.width} is not a multiple of heads {heads}.")
+        if not 0 <= (dropout := getattr(self, "dropout", 0)) < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {dropout}.")
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -53,6 +62,11 @@ class NextItemModel(nn.Module):
     def initialise_items(self, vectors: np.ndarray) -> None:
         """Start the item embeddings from ``vectors`` (N, d), learned from the training log."""
         raise NotImplementedError(f"{type(self).__name__} has no item embeddings to start")
+
+    def as_stored(self) -> NextItemModel:
+        """Round the weights to float16, in which :func:`recgym.models.store.save_model` writes."""
+        self.load_state_dict({key: value.half() for key, value in self.state_dict().items()})
+        return self.eval()
 
     @property
     def n_parameters(self) -> int:

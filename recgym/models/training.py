@@ -59,6 +59,15 @@ class TrainConfig:
             raise ValueError(f"TrainConfig does not know {unknown}; it knows {sorted(known)}.")
         return cls(**values)
 
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "validate_every", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}.")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, got {self.seed}.")
+
 
 @dataclass
 class Progress:

@@ -26,7 +26,8 @@ def check_vector_equals_single(
     A tenth of the actions is drawn from the whole space, illegal ones included.
 
     Args:
-        tolerance: absolute, on rewards and float infos; 0 where the evaluator is exact.
+        tolerance: absolute and relative (metrics are sums over an episode), on rewards and float
+            infos; 0 where the evaluator is exact.
     """
     native = gym.make_vec(env_id, num_envs=num_envs, autoreset_mode=mode, **kwargs)
     single = gym.make_vec(
@@ -78,6 +79,6 @@ def _assert_same(first: Any, second: Any, tolerance: float, where: str) -> None:
         assert a.shape == b.shape, f"{where}: shapes {a.shape} and {b.shape}"
         assert a.dtype.kind == b.dtype.kind, f"{where}: types {a.dtype} and {b.dtype}"
         if a.dtype.kind == "f":
-            np.testing.assert_allclose(a, b, atol=tolerance, rtol=0, err_msg=where)
+            np.testing.assert_allclose(a, b, atol=tolerance, rtol=tolerance, err_msg=where)
         else:
             np.testing.assert_array_equal(a, b, err_msg=where)

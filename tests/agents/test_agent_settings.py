@@ -108,3 +108,16 @@ def test_other_data_are_named_before_other_bounds(tmp_path, markov):
     agents.make("lookahead", markov, k=50).save(tmp_path)
     with pytest.raises(AgentError, match="made for other data"):
         agents.agent_class("lookahead", TINY).load(tmp_path, gym.make(TINY))
+
+
+def test_lookahead_needs_all_that_the_user_looks_at(markov):
+    """With less, its P would not be the user's, and the privileged reference no reference."""
+
+    class Longer(evaluators.MarkovEvaluator):
+        length = 7
+
+    known = evaluators.load("markov", "ml-latest-small")
+    user = Longer(known.table.astype(float), tau=known.tau)
+    agents.make("lookahead", gym.make(DEFAULT, evaluator=user, history_length=7))
+    with pytest.raises(AgentError, match="history_length=7"):
+        agents.make("lookahead", gym.make(DEFAULT, evaluator=user, history_length=6))

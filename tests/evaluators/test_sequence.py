@@ -89,7 +89,7 @@ def test_unknown_names_and_untrained_models():
 
 def test_other_data_are_refused():
     raw = data.load("ml-latest-small", variant="raw")
-    with pytest.raises(data.DataError, match="other data"):
+    with pytest.raises(data.DataError, match="another version or variant"):
         evaluators.load("bert4rec", raw)
 
 
@@ -165,3 +165,13 @@ class TestBackbones:
     def test_unknown(self, log):
         with pytest.raises(ValueError, match="cooccurrence"):
             backbones.scorer("svd", log)
+
+
+def test_tau_of_counts_is_taken_on_items_they_have_not_counted():
+    log = data.load("ml-latest-small")
+    train, _ = data.leave_last_out(log)
+    test = held_out.HeldOut.of(log, 1)
+    honest = held_out.evaluate(held_out.markov_scorer(train), test)["log_prob"]
+    in_sample = held_out.evaluate(held_out.markov_scorer(log), test)["log_prob"]
+    assert in_sample > honest + 1
+    assert evaluators.load("markov", log).tau == pytest.approx(honest)

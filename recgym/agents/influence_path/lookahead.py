@@ -43,6 +43,13 @@ class Lookahead(Agent):
                 f"k must be in 1..{self.problem.log.n_items} (the items), got {self.config.k}."
             )
 
+        shown, read = self.problem.params.history_length, self.problem.evaluator.length
+        if shown < read:
+            raise AgentError(
+                f"The user looks at {read} items, observations show {shown}: what would follow "
+                f"cannot be tried out. Make the environment with history_length={read}."
+            )
+
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
         user, weights = self.problem.evaluator, self.problem.weights
         history, objective = observation["history"], observation["objective"]

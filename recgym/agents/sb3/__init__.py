@@ -9,11 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recgym.agents.sb3.policies import CandidatePolicy, ItemExtractor
     from recgym.agents.sb3.vec_env import GymnasiumVecEnv, as_vec_env
 
-__all__ = ["GymnasiumVecEnv", "as_vec_env"]
+__all__ = ["CandidatePolicy", "GymnasiumVecEnv", "ItemExtractor", "as_vec_env"]
 
-_MODULE_OF = {"GymnasiumVecEnv": "vec_env", "as_vec_env": "vec_env"}
+_MODULE_OF = {
+    "CandidatePolicy": "policies",
+    "GymnasiumVecEnv": "vec_env",
+    "ItemExtractor": "policies",
+    "as_vec_env": "vec_env",
+}
 
 
 def __getattr__(name: str) -> Any:

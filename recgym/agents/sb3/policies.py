@@ -91,7 +91,11 @@ class ItemExtractor(BaseFeaturesExtractor):
         self.item = nn.Embedding(self.n_items + 1, width, padding_idx=self.n_items)
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
-        """Preprocessed observations (Discrete entries one-hot) → (B, 3·width + 2)."""
+        """Preprocessed observations (Discrete entries one-hot) → (B, 3·width + 2).
+
+        One-hot entries are (B, n) when the policy acts and (B, 1, n) from the rollout buffer.
+        """
+        observations = {key: value.flatten(1) for key, value in observations.items()}
         history = observations["history"].long()
         vectors = self.item(history)
         real = (history != self.n_items).float()[..., None]
