@@ -15,7 +15,7 @@ class RecEnv(gym.Env):
 
     metadata: ClassVar[dict[str, Any]] = {  # pyright: ignore[reportIncompatibleVariableOverride]
         "render_modes": ["ansi", "rgb_array", "human"],
-        "render_fps": 2,
+        "render_fps": 4,
     }
 
     def __init__(self, problem: Problem, render_mode: str | None = None):

@@ -29,7 +29,7 @@ class RecVectorEnv(VectorEnv):
 
     metadata: ClassVar[dict[str, Any]] = {
         "render_modes": ["ansi", "rgb_array"],
-        "render_fps": 2,
+        "render_fps": 4,
         "autoreset_mode": AutoresetMode.NEXT_STEP,
     }
 

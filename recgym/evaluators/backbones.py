@@ -27,7 +27,7 @@ def names() -> list[str]:
 
 
 def scorer(name: str, log: InteractionLog) -> Scorer:
-    """Scores (B, N) of the next item for histories (B, L), learned from ``log`` alone.
+    """Log-probabilities (B, N) of the next item for histories (B, L), from ``log`` alone.
 
     ``popularity``: counts. ``markov``: smoothed first-order counts. ``cooccurrence``: counts of
     pairs at most ten events apart, decayed with distance, summed over the latest items.
@@ -104,7 +104,8 @@ def _cooccurrence(log: InteractionLog) -> Scorer:
         row, column = np.nonzero(recent < log.n_items)
         values = (weight[column], (row, recent[row, column]))
         weights = sp.csr_matrix(values, shape=(len(recent), log.n_items))
-        return sp.csr_matrix(weights @ profile).toarray() + tiny
+        mass = sp.csr_matrix(weights @ profile).toarray() + tiny
+        return np.log(mass / mass.sum(axis=1, keepdims=True))
 
     return score
 

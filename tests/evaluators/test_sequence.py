@@ -175,3 +175,9 @@ def test_tau_of_counts_is_taken_on_items_they_have_not_counted():
     in_sample = held_out.evaluate(held_out.markov_scorer(log), test)["log_prob"]
     assert in_sample > honest + 1
     assert evaluators.load("markov", log).tau == pytest.approx(honest)
+
+    @pytest.mark.parametrize("name", ["popularity", "markov", "cooccurrence"])
+    def test_scores_are_log_probabilities(self, log, name):
+        """Candidate features measure them in nats below the best."""
+        scores = backbones.scorer(name, log)(np.array([[40, 40, 3], [1, 2, 3], [40, 40, 40]]))
+        np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, atol=1e-6)

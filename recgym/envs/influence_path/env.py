@@ -75,7 +75,8 @@ class InfluencePathEnv(RecEnv):
     horizon is part of the problem and observed. Never truncates by itself.
 
     ## Metrics
-    The final `info["metrics"]`: `return`, `length`, `SR` (Eq. 11), `SR@1`, `SR_acc`, `IoI`
+    The final `info["metrics"]` (at any other time, and when an outside `TimeLimit` truncates,
+    `env.unwrapped.metrics()`): `return`, `length`, `SR` (Eq. 11), `SR@1`, `SR_acc`, `IoI`
     (Eq. 12) and `IoR` (Eq. 13) at the path without the objective, `log_ppl` (Eq. 14 with its
     missing minus and 1/|path|), `follow`, `invalid`.
 
