@@ -23,7 +23,7 @@ Name = Annotated[str, typer.Argument(help="A name shown by `recgym data list`.")
 
 def _fail(error: DataError) -> typer.Exit:
     typer.echo(f"Error: {error}", err=True)
-    return typer.Exit(1)
+    return typer.Exit(2)
 
 
 def _where(name: str) -> str:

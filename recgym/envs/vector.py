@@ -63,6 +63,7 @@ class RecVectorEnv(VectorEnv):
         self._rngs: list[np.random.Generator] = []
         self._seeds: list[int] = []
         self._ended = np.zeros(num_envs, dtype=bool)
+        self._truncated = np.zeros(num_envs, dtype=bool)  # how an ended row ended
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
 
     @property
@@ -140,13 +141,15 @@ class RecVectorEnv(VectorEnv):
                     self._put(infos, step_info, active)
                     self._put_metrics(infos, metrics, finished)
                     self._ended[finished] = True
+                    self._truncated[finished] = (truncated & ~terminated)[finished]
             else:
                 self._put(infos, step_info, active)
 
         if len(waiting) and self.autoreset_mode == AutoresetMode.NEXT_STEP:
             self._start(waiting, infos, {})
         elif len(waiting):
-            terminated[waiting] = True
+            truncated[waiting] = self._truncated[waiting]
+            terminated[waiting] = ~truncated[waiting]
         return self.problem.observe(self._current()), rewards, terminated, truncated, infos
 
     def action_masks(self) -> np.ndarray:
@@ -167,6 +170,7 @@ class RecVectorEnv(VectorEnv):
             "fingerprint": self.fingerprint,
             "state": self._current().copy(),
             "ended": self._ended.copy(),
+            "truncated": self._truncated.copy(),
             "elapsed": self._elapsed.copy(),
             "generators": [rng.bit_generator.state for rng in self._rngs],
         }
@@ -180,6 +184,7 @@ class RecVectorEnv(VectorEnv):
         check_snapshot(snapshot, self.fingerprint, self.num_envs)
         self.state = snapshot["state"].copy()
         self._ended = snapshot["ended"].copy()
+        self._truncated = snapshot["truncated"].copy()
         self._elapsed = snapshot["elapsed"].copy()
         if not self._rngs:
             self._seed_rows(None, np.arange(self.num_envs))

@@ -60,7 +60,7 @@ def test_info_of_what_is_not(run):
 )  # fmt: skip
 def test_errors_are_one_sentence_and_no_traceback(run, arguments):
     code, text = run(*arguments)
-    assert code == 1
+    assert code == 2
     assert text.startswith("Error: ")
     assert "Traceback" not in text
 

@@ -76,6 +76,10 @@ class TestTruncation:
         assert truncated.all()
         assert not terminated.any()
         assert infos["_metrics"].all()
+        _, rewards, terminated, truncated, _ = venv.step(action)  # they stand still, as they ended
+        assert truncated.all()
+        assert not terminated.any()
+        assert not rewards.any()
 
     def test_horizon_terminates(self, env_id):
         env = gym.make(env_id)
