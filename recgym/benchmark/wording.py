@@ -15,9 +15,8 @@ METHOD = (
 
 def subtitle(table: Table) -> str:
     """One line: environment, seeds, episodes."""
-    first = table.rows[0]
     seeds = max(len(row.seeds) for row in table.rows)
-    episodes = max(len(row.episodes) for row in table.rows) // max(len(first.seeds), 1)
+    episodes = max(len(row.episodes) // max(len(row.seeds), 1) for row in table.rows)
     kwargs = ", ".join(f"{key}={value}" for key, value in table.env_kwargs.items())
     return (
         f"{table.title} · {table.env_id}{f' ({kwargs})' if kwargs else ''} · "
