@@ -19,6 +19,8 @@ _BY_PROBLEM: dict[str, dict[str, str]] = {
         "popularity": "recgym.agents.influence_path.popularity:PopularityAgent",
         "jump": "recgym.agents.influence_path.jump:JumpAgent",
         "rec2inf": "recgym.agents.influence_path.rec2inf:Rec2Inf",
+        "pf2inf": "recgym.agents.influence_path.pf2inf:Pf2Inf",
+        "ipg": "recgym.agents.influence_path.ipg:IPG",
         "lookahead": "recgym.agents.influence_path.lookahead:Lookahead",
         "random_candidates": "recgym.agents.influence_path.candidates:RandomCandidates",
         "maskable_ppo": "recgym.agents.influence_path.maskable_ppo:MaskablePPOAgent",
