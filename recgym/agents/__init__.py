@@ -21,6 +21,7 @@ _BY_PROBLEM: dict[str, dict[str, str]] = {
         "rec2inf": "recgym.agents.influence_path.rec2inf:Rec2Inf",
         "pf2inf": "recgym.agents.influence_path.pf2inf:Pf2Inf",
         "ipg": "recgym.agents.influence_path.ipg:IPG",
+        "irn": "recgym.agents.influence_path.irn:IRNAgent",
         "lookahead": "recgym.agents.influence_path.lookahead:Lookahead",
         "random_candidates": "recgym.agents.influence_path.candidates:RandomCandidates",
         "maskable_ppo": "recgym.agents.influence_path.maskable_ppo:MaskablePPOAgent",
