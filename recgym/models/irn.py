@@ -96,6 +96,7 @@ class IRN(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.drop = nn.Dropout(config.dropout)
         self.project = nn.Linear(config.width, config.n_items)
+        self.position: Tensor
         self.register_buffer("position", sinusoids(config.length, config.width), persistent=False)
         nn.init.normal_(self.item.weight, std=0.1)
         nn.init.normal_(self.user.weight, std=0.1)
@@ -103,9 +104,14 @@ class IRN(nn.Module):
         nn.init.ones_(self.impressionability.bias)
 
     def initialise_items(self, vectors: np.ndarray) -> None:
-        """Start the item embeddings from ``vectors`` (N, d), learned from the training log."""
+        """Start the items from ``vectors`` (N, d), learned from the training log.
+
+        The projection starts from them too: on small data each item is an objective once or never,
+        and from random weights copying it would have to be learned item by item.
+        """
         with torch.no_grad():
             self.item.weight[: self.config.n_items] = torch.as_tensor(vectors)
+            self.project.weight.copy_(torch.as_tensor(vectors))
 
     def r(self, user: Tensor) -> Tensor:
         """(B,): the users' impressionability r_u = W e(u) + b (Eq. 5)."""
@@ -186,10 +192,25 @@ class IRNTraining:
     longest: int = 60
     """Segments of histories have so many items (l_min, l_max), the objective included."""
     patience: int = 4
-    """Epochs without a better validation loss after which training stops; half: the rate halves."""
+    """Epochs without a better validation loss after which training stops; half: the rate halves.
+
+    0: all epochs, at one rate, and the last one's weights. The best epoch comes early, before the
+    objective is copied at gap 0.
+    """
     init_std: float = 0.1
     """Item embeddings start from PPMI vectors scaled to this standard deviation; 0: random."""
     objective_in_loss: bool = True
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch", 1), ("patience", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}.")
+        if not 2 <= self.shortest <= self.longest:
+            raise ValueError(
+                f"Need 2 <= shortest <= longest, got {self.shortest} and {self.longest}."
+            )
 
 
 def fit_irn(
@@ -199,7 +220,7 @@ def fit_irn(
     seed: int,
     report: Callable[[int, float, float], None] = lambda epoch, loss, validation: None,
 ) -> IRN:
-    """Train on ``log`` without each user's last item; the epoch of the best validation loss.
+    """Train on ``log`` without each user's last item; keeps the best epoch by validation loss.
 
     ``report`` is called with each epoch's number, training loss and validation loss.
 
@@ -240,12 +261,13 @@ def fit_irn(
                 optimiser.step()
                 losses.append(loss.item())
             now = validation_loss(network, log, validation, t)
-            schedule.step(now)
-            if now < best:
+            if t.patience:
+                schedule.step(now)
+            if now < best or not t.patience:
                 best, best_epoch = now, epoch
                 weights = copy.deepcopy(network.state_dict())
             report(epoch, float(np.mean(losses)), now)
-            if epoch - best_epoch >= t.patience:
+            if t.patience and epoch - best_epoch >= t.patience:
                 break
     network.load_state_dict(weights)
     return network.eval()

@@ -61,7 +61,7 @@ class IRNAgentConfig(AgentConfig):
     longest: int = 60
     """Training segments have shortest to longest items."""
     patience: int = 4
-    """Epochs without a better validation loss after which training stops."""
+    """Epochs without a better validation loss after which training stops; 0: the last epoch."""
     init_std: float = 0.1
     """Item embeddings start from PPMI vectors of this standard deviation; 0: random."""
 
@@ -81,7 +81,7 @@ class IRNAgent(Agent):
         from recgym.models.irn import IRNConfig, IRNTraining, new_irn
 
         c, log = self.config, self.problem.log
-        if not 1 <= c.k <= log.n_items:
+        if c.k < 1 or (c.nearest and c.k > log.n_items):
             raise AgentError(f"k must be in 1..{log.n_items} (the items), got {c.k}.")
         longest_gap = c.length - 2  # an item and the objective remain
         gap = self.problem.params.horizon if c.gap == "left" else c.gap
