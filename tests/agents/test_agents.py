@@ -98,7 +98,9 @@ def test_what_each_agent_saw():
     saw = {name: agents.agent_class(name, ID).sees for name in agents.names(ID)}
     assert saw["lookahead"] == "privileged"
     assert saw["maskable_ppo"] == "simulator"
-    assert {saw[n] for n in ("random", "popularity", "jump", "rec2inf")} == {"log"}
+    assert {
+        saw[n] for n in ("random", "popularity", "jump", "rec2inf", "pf2inf", "ipg", "irn")
+    } == {"log"}
 
 
 class TestRec2Inf:
