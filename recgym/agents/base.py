@@ -49,13 +49,14 @@ class AgentConfig:
 def _is_a(value: Any, kind: Any) -> bool:
     """Whether a setting is what its annotation says; a whole number will do for a float."""
     if get_origin(kind) is Literal:
-        return value in get_args(kind)
-    kinds = get_args(kind) or (kind,)  # a union
+        return value in get_args(kind) and not isinstance(value, bool)  # True equals 1
+    if kinds := get_args(kind):  # a union
+        return any(_is_a(value, each) for each in kinds)
     if isinstance(value, bool):
-        return bool in kinds
-    if isinstance(value, int | np.integer) and float in kinds:
-        return True
-    return isinstance(value, tuple(int | np.integer if k is int else k for k in kinds))
+        return kind is bool
+    if isinstance(value, int | np.integer):
+        return kind in (int, float)
+    return isinstance(value, kind)
 
 
 def problem_of(env: Any) -> Problem:

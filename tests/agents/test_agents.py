@@ -14,7 +14,10 @@ from recgym.agents.influence_path.rec2inf import best_first
 from recgym.models.store import StoreError
 
 ID, TINY = "recgym/InfluencePath-v0", "recgym/InfluencePathTiny-v0"
-QUICK = {"maskable_ppo": {"timesteps": 400, "num_envs": 4, "n_steps": 20, "batch": 40}}
+QUICK = {
+    "maskable_ppo": {"timesteps": 400, "num_envs": 4, "n_steps": 20, "batch": 40},
+    "irn": {"epochs": 1, "width": 8, "layers": 1, "shortest": 8, "longest": 12, "length": 30},
+}
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +98,9 @@ def test_what_each_agent_saw():
     saw = {name: agents.agent_class(name, ID).sees for name in agents.names(ID)}
     assert saw["lookahead"] == "privileged"
     assert saw["maskable_ppo"] == "simulator"
-    assert {saw[n] for n in ("random", "popularity", "jump", "rec2inf")} == {"log"}
+    assert {
+        saw[n] for n in ("random", "popularity", "jump", "rec2inf", "pf2inf", "ipg", "irn")
+    } == {"log"}
 
 
 class TestRec2Inf:

@@ -1,0 +1,202 @@
+"""IRN as an agent: a transformer of the log that sees where the path is to end.
+
+The network is :mod:`recgym.models.irn`. The input at each step is
+
+    [padding | history and path | gap | objective],
+
+and the next item is read off the last item of the path. In training the gap says how far away the
+objective is: at gap 0 the network has learned to copy it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from recgym.agents.base import Agent, AgentConfig, AgentError
+from recgym.agents.influence_path.rec2inf import best_first
+from recgym.data.log import DataError
+from recgym.envs.influence_path.dynamics import InfluencePath
+from recgym.evaluators import backbones
+
+WEIGHTS = "weights.safetensors"
+CHUNK = 128  # rows per forward pass
+
+
+@dataclass(frozen=True)
+class IRNAgentConfig(AgentConfig):
+    """Architecture, training and decoding; the defaults train in about a minute on one core."""
+
+    gap: int | Literal["left"] = "left"
+    """Places between the path and the objective: a number, or the steps left."""
+    nearest: bool = False
+    """Of the k best items take the one nearest to the objective, not the best."""
+    k: int = 50
+    """Candidates of ``nearest``."""
+    final_offer: bool = False
+    """Propose the objective with the last recommendation."""
+    mask_type: Literal[1, 2, 3] = 3
+    """1: the objective is visible; 2: with the weight w_t; 3: with w_t·r_u (Table V)."""
+    w_t: float = 1.0
+    w_h: float = 0.05
+    objective_reads: bool = False
+    """Whether the objective's position attends to the items; it leaks targets in training."""
+    objective_in_loss: bool = True
+    """Learn to predict the objective itself from its predecessor, as the paper does."""
+    width: int = 64
+    layers: int = 2
+    heads: int = 2
+    feed_forward: int = 256
+    dropout: float = 0.05
+    length: int = 60
+    """Tokens of the input, the gap and the objective included."""
+    user_width: int = 10
+    epochs: int = 30
+    batch: int = 32
+    learning_rate: float = 2e-3
+    shortest: int = 20
+    longest: int = 60
+    """Training segments have shortest to longest items."""
+    patience: int = 4
+    """Epochs without a better validation loss after which training stops; 0: the last epoch."""
+    init_std: float = 0.1
+    """Item embeddings start from PPMI vectors of this standard deviation; 0: random."""
+
+
+class IRNAgent(Agent):
+    """Decodes a batch of users at once, greedily over unseen items. Untrained before `learn`."""
+
+    name = "irn"
+    Config = IRNAgentConfig
+    config: IRNAgentConfig
+    problem: InfluencePath
+
+    def __init__(self, env: Any, config: IRNAgentConfig | None = None):
+        super().__init__(env, config)
+        import torch
+
+        from recgym.models.irn import IRNConfig, IRNTraining, new_irn
+
+        c, log = self.config, self.problem.log
+        if c.k < 1 or (c.nearest and c.k > log.n_items):
+            raise AgentError(f"k must be in 1..{log.n_items} (the items), got {c.k}.")
+        longest_gap = c.length - 2  # an item and the objective remain
+        gap = self.problem.params.horizon if c.gap == "left" else c.gap
+        if not isinstance(gap, int | np.integer) or not 0 <= gap <= longest_gap:
+            raise AgentError(
+                f'gap must be "left" or in 0..{longest_gap} (length - 2), got {c.gap!r}'
+                + (f" with {gap} steps. Raise length." if c.gap == "left" else ".")
+            )
+        try:
+            sizes = {"n_items": log.n_items, "n_users": log.n_users}
+            self.architecture = IRNConfig(**sizes, **_shared(c, IRNConfig))
+            self.training = IRNTraining(**_shared(c, IRNTraining))
+        except ValueError as error:
+            raise AgentError(str(error)) from None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(c.seed)
+            self.network = new_irn(log, self.architecture, c.init_std)
+        self.vectors = backbones.item_vectors(log)
+
+    def learn(
+        self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
+    ) -> IRNAgent:
+        """Train anew on the log without each user's last item; ``config.epochs`` at most.
+
+        There are no environment steps: ``total_timesteps`` is not used.
+
+        Raises:
+            AgentError: histories too short to cut into segments.
+        """
+        from tqdm import tqdm
+
+        from recgym.models.irn import fit_irn
+
+        bar = tqdm(total=self.config.epochs, disable=not progress, desc="irn", unit="epoch")
+
+        def report(epoch: int, loss: float, validation: float) -> None:
+            bar.set_postfix(loss=f"{loss:.3f}", validation=f"{validation:.3f}")
+            bar.update()
+
+        try:
+            self.network = fit_irn(
+                self.problem.log,
+                self.architecture,
+                self.training,
+                self.config.seed if seed is None else seed,
+                report,
+            )
+        except DataError as error:
+            raise AgentError(str(error)) from None
+        finally:
+            bar.close()
+        return self
+
+    def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
+        objective, steps_left = observation["objective"], observation["steps_left"]
+        legal = observation["action_mask"] > 0
+        gap = steps_left if self.config.gap == "left" else np.full_like(steps_left, self.config.gap)
+        scores = self.scores(observation["history"], objective, observation["user"], gap)
+        scores[~legal] = -np.inf
+        if self.config.nearest:
+            top = best_first(scores, self.config.k)  # (B, k)
+            distance = np.square(self.vectors[top] - self.vectors[objective][:, None]).sum(axis=2)
+            distance[~np.take_along_axis(legal, top, axis=1)] = np.inf
+            action = top[np.arange(len(top)), distance.argmin(axis=1)]
+        else:
+            action = scores.argmax(axis=1)
+        if self.config.final_offer:
+            action = np.where(steps_left == 1, objective, action)
+        return action
+
+    def scores(
+        self, history: np.ndarray, objective: np.ndarray, user: np.ndarray, gap: np.ndarray
+    ) -> np.ndarray:
+        """(B, N) float32 logits of the next item (Eq. 7).
+
+        Raises:
+            FloatingPointError: the network returned NaN or infinity.
+        """
+        import torch
+
+        inputs = [torch.as_tensor(np.asarray(x, np.int64)) for x in (history, objective, user, gap)]
+        parts = zip(*(x.split(CHUNK) for x in inputs), strict=True)
+        with torch.inference_mode():
+            scores = torch.cat([self.network.scores(*part) for part in parts]).numpy()
+        if not np.isfinite(scores).all():
+            raise FloatingPointError("irn: scores are not finite. Train it with a lower rate.")
+        return scores
+
+    def impressionability(self) -> np.ndarray:
+        """(U,) float32: r_u of every user (Eq. 5, Fig. 8)."""
+        import torch
+
+        with torch.inference_mode():
+            return self.network.r(torch.arange(self.problem.log.n_users)).numpy()
+
+    def save(self, path: str | Path) -> None:
+        from recgym.models.store import write_tensors
+
+        write_tensors(Path(path) / WEIGHTS, self.network.state_dict())
+        super().save(path)
+
+    @classmethod
+    def load(cls, path: str | Path, env: Any) -> IRNAgent:
+        from recgym.models.store import StoreError, read_tensors
+
+        agent = super().load(path, env)
+        assert isinstance(agent, cls)
+        file = Path(path) / WEIGHTS
+        try:
+            agent.network.load_state_dict(read_tensors(file))
+        except RuntimeError as error:
+            raise StoreError(f"{file} does not fit this agent's network: {error}") from None
+        return agent
+
+
+def _shared(config: IRNAgentConfig, kind: type) -> dict[str, Any]:
+    """The settings of ``config`` that ``kind``, another configuration, has too."""
+    return {f.name: getattr(config, f.name) for f in fields(kind) if hasattr(config, f.name)}

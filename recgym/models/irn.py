@@ -1,0 +1,312 @@
+"""IRN, the Influential Recommender Network (Zhu et al., ICDE 2023, section III-D).
+
+A causal transformer over [padding | items | objective] whose every position also sees the last
+one, the objective, with an extra weight that is the user's own: the Personalized Impressionability
+Mask. Equation numbers are the paper's.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recgym.data.log import DataError, InteractionLog
+from recgym.data.splits import Segments, leave_last_out, segments, windows
+from recgym.models.base import ModelConfig
+from recgym.models.cooccurrence import ppmi_vectors
+
+
+@dataclass(frozen=True)
+class IRNConfig(ModelConfig):
+    """Architecture; ``length`` counts the objective."""
+
+    n_users: int = 1
+    length: int = 60
+    layers: int = 2
+    heads: int = 2
+    feed_forward: int = 256
+    dropout: float = 0.05
+    mask_type: int = 3
+    """1: no extra weights; 2: w_t for every user; 3: w_t·r_u (Table V)."""
+    w_t: float = 1.0
+    """Weight of the objective's column."""
+    w_h: float = 0.05
+    """Weight of the history's columns."""
+    user_width: int = 10
+    """d' of the user embeddings."""
+    objective_reads: bool = False
+    """Whether the objective's own position attends to the items, as in the published mask.
+
+    All positions attend to the objective, so from the second layer on each would read the items
+    that it is to predict. By default the objective's position sees itself alone.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.length < 2:
+            raise ValueError(f"length must be at least 2 (an item, the objective): {self.length}.")
+        if self.mask_type not in (1, 2, 3):
+            raise ValueError(f"mask_type must be 1, 2 or 3, got {self.mask_type}.")
+        for name in ("n_users", "layers", "feed_forward", "user_width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+
+
+class Layer(nn.Module):
+    """A post-norm transformer layer (Eq. 4) with an additive mask on the attention logits."""
+
+    def __init__(self, config: IRNConfig):
+        super().__init__()
+        d = config.width
+        self.heads, self.dropout = config.heads, config.dropout
+        self.qkv, self.out = nn.Linear(d, 3 * d), nn.Linear(d, d)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(d, config.feed_forward), nn.ReLU(), nn.Linear(config.feed_forward, d)
+        )
+        self.norm_1, self.norm_2 = nn.LayerNorm(d), nn.LayerNorm(d)
+        self.drop = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x (B, L, d), mask (B, 1, L, L) float, added to the logits of all heads."""
+        (b, length, d), h = x.shape, self.heads
+        query, key, value = self.qkv(x).view(b, length, 3, h, d // h).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
+        )
+        x = self.norm_1(x + self.drop(self.out(mixed.transpose(1, 2).reshape(b, length, d))))
+        return self.norm_2(x + self.drop(self.feed_forward(x)))
+
+
+class IRN(nn.Module):
+    """Tokens 0..N−1 are items, N padding; the last column is the objective."""
+
+    def __init__(self, config: IRNConfig):
+        super().__init__()
+        self.config, self.pad = config, config.n_items
+        self.item = nn.Embedding(config.n_items + 1, config.width)
+        self.user = nn.Embedding(config.n_users, config.user_width)
+        self.impressionability = nn.Linear(config.user_width, 1)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.drop = nn.Dropout(config.dropout)
+        self.project = nn.Linear(config.width, config.n_items)
+        self.position: Tensor
+        self.register_buffer("position", sinusoids(config.length, config.width), persistent=False)
+        nn.init.normal_(self.item.weight, std=0.1)
+        nn.init.normal_(self.user.weight, std=0.1)
+        nn.init.zeros_(self.impressionability.weight)  # r_u = 1: training starts at type 2
+        nn.init.ones_(self.impressionability.bias)
+
+    def initialise_items(self, vectors: np.ndarray) -> None:
+        """Start the items from ``vectors`` (N, d), learned from the training log.
+
+        The projection starts from them too: on small data each item is an objective once or never,
+        and from random weights copying it would have to be learned item by item.
+        """
+        with torch.no_grad():
+            self.item.weight[: self.config.n_items] = torch.as_tensor(vectors)
+            self.project.weight.copy_(torch.as_tensor(vectors))
+
+    def r(self, user: Tensor) -> Tensor:
+        """(B,): the users' impressionability r_u = W e(u) + b (Eq. 5)."""
+        return self.impressionability(self.user(user)).squeeze(1)
+
+    def mask(self, tokens: Tensor, user: Tensor) -> Tensor:
+        """(B, 1, L, L) float: what position j (rows) sees of k (columns), and how much more.
+
+        w_h for k ≤ j, −∞ for k > j and for padding; the objective's column has its own weight in
+        every row, so that no row is without a visible key, which would make it NaN.
+        """
+        c, (b, length) = self.config, tokens.shape
+        w_h, w_t = c.w_h, torch.full((b,), float(c.w_t))
+        if c.mask_type == 1:
+            w_h, w_t = 0.0, torch.zeros(b)
+        elif c.mask_type == 3:
+            w_t = w_t * self.r(user)
+        causal = torch.ones(length, length, dtype=torch.bool).tril()
+        causal[-1] &= c.objective_reads
+        visible = causal & (tokens != self.pad)[:, None, :]
+        weights = torch.where(visible, w_h, -torch.inf)[:, :, :-1]
+        objective = w_t[:, None, None].expand(b, length, 1)
+        return torch.cat([weights, objective], dim=2)[:, None]
+
+    def forward(self, tokens: Tensor, user: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Hidden states (B, L, d) of tokens (B, L); ``mask`` takes the place of the model's own."""
+        if mask is None:
+            mask = self.mask(tokens, user)
+        x = self.item(tokens) * math.sqrt(self.config.width) + self.position[-tokens.shape[1] :]
+        x = self.drop(x)
+        for layer in self.layers:
+            x = layer(x, mask)
+        return x
+
+    def loss(self, tokens: Tensor, user: Tensor, *, objective_in_loss: bool = True) -> Tensor:
+        """Mean cross-entropy of every next item (Eq. 9) of pieces (B, L) that end in i_t.
+
+        The last prediction's target is i_t itself, which the model sees: it learns to copy it at
+        that place. Without ``objective_in_loss`` that term is left out.
+        """
+        last = tokens.shape[1] - (1 if objective_in_loss else 2)
+        hidden = self(tokens, user)[:, :last]
+        targets = tokens[:, 1 : last + 1]
+        real = targets != self.pad  # the first item too: it is predicted from i_t alone
+        return F.cross_entropy(self.project(hidden[real]), targets[real])
+
+    def scores(self, histories: Tensor, objective: Tensor, user: Tensor, gap: Tensor) -> Tensor:
+        """Logits (B, N) of the next item, with ``gap`` (B,) places of padding before i_t.
+
+        Histories (B, H) are pre-padded. What does not fit before the gap is cut off; an empty
+        history has one place of padding to predict from.
+        """
+        length = self.config.length
+        gap = gap.clamp(max=length - 2)
+        place = torch.arange(length - 1) + 1 + gap[:, None] - (length - 1)  # 0: one past the end
+        source = histories.shape[1] + place - 1
+        known = (source >= 0) & (place <= 0)
+        items = histories.gather(1, source.clamp(0, histories.shape[1] - 1))
+        tokens = torch.cat([torch.where(known, items, self.pad), objective[:, None]], dim=1)
+        hidden = self(tokens, user)[torch.arange(len(gap)), length - 2 - gap]
+        return self.project(hidden)
+
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """(length, width) float32 positional encoding (Vaswani et al., 2017)."""
+    angle = torch.arange(length)[:, None] / 10_000 ** (torch.arange(0, width, 2) / width)
+    return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)[:, :width].float()
+
+
+@dataclass(frozen=True)
+class IRNTraining:
+    """Settings of :func:`fit_irn`: the paper's, with less patience."""
+
+    epochs: int = 30
+    batch: int = 32
+    learning_rate: float = 2e-3
+    shortest: int = 20
+    longest: int = 60
+    """Segments of histories have so many items (l_min, l_max), the objective included."""
+    patience: int = 4
+    """Epochs without a better validation loss after which training stops; half: the rate halves.
+
+    0: all epochs, at one rate, and the last one's weights. The best epoch comes early, before the
+    objective is copied at gap 0.
+    """
+    init_std: float = 0.1
+    """Item embeddings start from PPMI vectors scaled to this standard deviation; 0: random."""
+    objective_in_loss: bool = True
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch", 1), ("patience", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}.")
+        if not 2 <= self.shortest <= self.longest:
+            raise ValueError(
+                f"Need 2 <= shortest <= longest, got {self.shortest} and {self.longest}."
+            )
+
+
+def fit_irn(
+    log: InteractionLog,
+    config: IRNConfig,
+    training: IRNTraining,
+    seed: int,
+    report: Callable[[int, float, float], None] = lambda epoch, loss, validation: None,
+) -> IRN:
+    """Train on ``log`` without each user's last item; keeps the best epoch by validation loss.
+
+    ``report`` is called with each epoch's number, training loss and validation loss.
+
+    Raises:
+        DataError: histories too short to cut into segments.
+        FloatingPointError: the loss is not finite.
+    """
+    t, log = training, leave_last_out(log)[0]
+    train, validation = segments(log, t.shortest, min(t.longest, config.length), seed=seed)
+    if len(train) == 0 or len(validation) == 0:
+        raise DataError(
+            f"{log.name}: too few histories of {t.shortest} items and more to train on "
+            f"({len(train) + len(validation)} segments). Lower shortest."
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = new_irn(log, config, t.init_std)
+        optimiser = torch.optim.Adam(
+            network.parameters(), lr=t.learning_rate, betas=(0.9, 0.98), eps=1e-9
+        )
+        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimiser, factor=0.5, patience=t.patience // 2
+        )
+        rng = np.random.default_rng(seed)
+        best, best_epoch, weights = math.inf, 0, copy.deepcopy(network.state_dict())
+        for epoch in range(1, t.epochs + 1):
+            network.train()
+            losses = []
+            for tokens, user in batches(log, train, config.length, t.batch, rng):
+                loss = network.loss(tokens, user, objective_in_loss=t.objective_in_loss)
+                if not torch.isfinite(loss):
+                    raise FloatingPointError(
+                        f"IRN: the loss became {loss.item()} in epoch {epoch}. "
+                        f"Lower learning_rate ({t.learning_rate})."
+                    )
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                losses.append(loss.item())
+            now = validation_loss(network, log, validation, t)
+            if t.patience:
+                schedule.step(now)
+            if now < best or not t.patience:
+                best, best_epoch = now, epoch
+                weights = copy.deepcopy(network.state_dict())
+            report(epoch, float(np.mean(losses)), now)
+            if t.patience and epoch - best_epoch >= t.patience:
+                break
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def new_irn(log: InteractionLog, config: IRNConfig, init_std: float) -> IRN:
+    """A network with starting weights: PPMI item vectors and biases from popularity."""
+    network = IRN(config)
+    vectors = ppmi_vectors(log, config.width) if init_std > 0 else np.zeros(1)
+    if vectors.any():
+        network.initialise_items(vectors * (init_std / vectors.std()))
+    log_count = np.log1p(log.popularity)
+    with torch.no_grad():
+        network.project.bias.copy_(torch.as_tensor(log_count - log_count.mean()))
+    return network.eval()
+
+
+def batches(
+    log: InteractionLog, pieces: Segments, length: int, batch: int, rng: np.random.Generator | None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """(tokens (B, L), users (B,)) of all segments, each pre-padded with its objective last."""
+    order = np.arange(len(pieces)) if rng is None else rng.permutation(len(pieces))
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        user = pieces.user[chosen].astype(np.int64)
+        tokens = windows(log, pieces.stop[chosen], user, length)
+        row = pieces.stop[chosen, None] + np.arange(-length, 0)
+        outside = row < pieces.start[chosen, None]
+        yield torch.as_tensor(np.where(outside, log.n_items, tokens)), torch.as_tensor(user)
+
+
+@torch.inference_mode()
+def validation_loss(
+    network: IRN, log: InteractionLog, pieces: Segments, training: IRNTraining
+) -> float:
+    """The loss per segment batch, averaged over segments."""
+    network.eval()
+    total = 0.0
+    for tokens, user in batches(log, pieces, network.config.length, training.batch, None):
+        loss = network.loss(tokens, user, objective_in_loss=training.objective_in_loss)
+        total += loss.item() * len(tokens)
+    return total / len(pieces)
