@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
@@ -40,7 +41,7 @@ class ModelConfig:
         return asdict(self)
 
 
-class NextItemModel(nn.Module):
+class NextItemModel(nn.Module, ABC):
     """A network that scores the next item of a history.
 
     Items are 0..N−1 and padding is N, on the left. Subclasses define ``name``, ``Config``,
@@ -51,17 +52,17 @@ class NextItemModel(nn.Module):
     Config: ClassVar[type[ModelConfig]]
     config: Any  # an instance of Config
 
+    @abstractmethod
     def loss(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
         """The training loss (scalar) of windows of histories, tokens (B, L) int64."""
-        raise NotImplementedError(f"{type(self).__name__} does not define its loss")
 
+    @abstractmethod
     def scores(self, histories: Tensor) -> Tensor:
         """Logits (B, N) of the item that follows each history (B, L) int64."""
-        raise NotImplementedError(f"{type(self).__name__} does not define its scores")
 
+    @abstractmethod
     def initialise_items(self, vectors: np.ndarray) -> None:
         """Start the item embeddings from ``vectors`` (N, d), learned from the training log."""
-        raise NotImplementedError(f"{type(self).__name__} has no item embeddings to start")
 
     def as_stored(self) -> NextItemModel:
         """Round the weights to float16, in which :func:`recgym.models.store.save_model` writes."""
