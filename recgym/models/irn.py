@@ -114,23 +114,24 @@ class IRN(nn.Module):
         """(B,): the users' impressionability r_u = W e(u) + b (Eq. 5)."""
         return self.impressionability(self.user(user)).squeeze(1)
 
-    def mask(self, tokens: Tensor, user: Tensor) -> Tensor:
+    def mask(self, tokens: Tensor, user: Tensor, w_t: float | None = None) -> Tensor:
         """(B, 1, L, L) float: what position j (rows) sees of k (columns), and how much more.
 
         w_h for k ≤ j, −∞ for k > j and for padding; the objective's column has its own weight in
-        every row, so that no row is without a visible key, which would make it NaN.
+        every row, so that no row is without a visible key, which would make it NaN. ``w_t`` takes
+        the place of the configuration's; with mask type 1 there is none.
         """
         c, (b, length) = self.config, tokens.shape
-        w_h, w_t = c.w_h, torch.full((b,), float(c.w_t))
+        w_h, weight = c.w_h, torch.full((b,), float(c.w_t if w_t is None else w_t))
         if c.mask_type == 1:
-            w_h, w_t = 0.0, torch.zeros(b)
+            w_h, weight = 0.0, torch.zeros(b)
         elif c.mask_type == 3:
-            w_t = w_t * self.r(user)
+            weight = weight * self.r(user)
         causal = torch.ones(length, length, dtype=torch.bool).tril()
         causal[-1] &= c.objective_reads
         visible = causal & (tokens != self.pad)[:, None, :]
         weights = torch.where(visible, w_h, -torch.inf)[:, :, :-1]
-        objective = w_t[:, None, None].expand(b, length, 1)
+        objective = weight[:, None, None].expand(b, length, 1)
         return torch.cat([weights, objective], dim=2)[:, None]
 
     def forward(self, tokens: Tensor, user: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -155,7 +156,14 @@ class IRN(nn.Module):
         real = targets != self.pad  # the first item too: it is predicted from i_t alone
         return F.cross_entropy(self.project(hidden[real]), targets[real])
 
-    def scores(self, histories: Tensor, objective: Tensor, user: Tensor, gap: Tensor) -> Tensor:
+    def scores(
+        self,
+        histories: Tensor,
+        objective: Tensor,
+        user: Tensor,
+        gap: Tensor,
+        w_t: float | None = None,
+    ) -> Tensor:
         """Logits (B, N) of the next item, with ``gap`` (B,) places of padding before i_t.
 
         Histories (B, H) are pre-padded. What does not fit before the gap is cut off; an empty
@@ -168,7 +176,8 @@ class IRN(nn.Module):
         known = (source >= 0) & (place <= 0)
         items = histories.gather(1, source.clamp(0, histories.shape[1] - 1))
         tokens = torch.cat([torch.where(known, items, self.pad), objective[:, None]], dim=1)
-        hidden = self(tokens, user)[torch.arange(len(gap)), length - 2 - gap]
+        mask = self.mask(tokens, user, w_t)
+        hidden = self(tokens, user, mask)[torch.arange(len(gap)), length - 2 - gap]
         return self.project(hidden)
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from recgym.agents.base import Agent, AgentConfig, AgentError
+from recgym.agents.influence_path import decoding
 from recgym.agents.influence_path.rec2inf import best_first
 from recgym.data.log import DataError
 from recgym.envs.influence_path.dynamics import InfluencePath
@@ -38,6 +39,15 @@ class IRNAgentConfig(AgentConfig):
     """Candidates of ``nearest``."""
     final_offer: bool = False
     """Propose the objective with the last recommendation."""
+    decoding: Literal["greedy", "sampled", "beam"] = "greedy"
+    """The best item, a draw from softmax(scores / temperature), or a beam's first item."""
+    temperature: float = 1.0
+    beams: int = 5
+    """Paths that a beam keeps."""
+    depth: int = 3
+    """Steps that a beam looks ahead; it plans anew at every step."""
+    decode_w_t: float | None = None
+    """w_t in decoding, where it is not that of training (the paper's aggressiveness degree)."""
     mask_type: Literal[1, 2, 3] = 3
     """1: the objective is visible; 2: with the weight w_t; 3: with w_t·r_u (Table V)."""
     w_t: float = 1.0
@@ -86,6 +96,12 @@ class IRNAgent(Agent):
         c, log = self.config, self.problem.log
         if c.k < 1 or (c.nearest and c.k > log.n_items):
             raise AgentError(f"k must be in 1..{log.n_items} (the items), got {c.k}.")
+        if c.nearest and c.decoding != "greedy":
+            raise AgentError(f"nearest goes with greedy decoding, not {c.decoding!r}.")
+        if not 0 < c.temperature < np.inf:
+            raise AgentError(f"temperature must be positive, got {c.temperature}.")
+        if c.beams < 1 or c.depth < 1:
+            raise AgentError(f"beams and depth must be at least 1: {c.beams}, {c.depth}.")
         longest_gap = c.length - 2  # an item and the objective remain
         gap = self.problem.params.horizon if c.gap == "left" else c.gap
         if not isinstance(gap, int | np.integer) or not 0 <= gap <= longest_gap:
@@ -162,18 +178,29 @@ class IRNAgent(Agent):
         return cache_dir() / "agents" / f"irn-{log.name}-{identity(log.fingerprint, *parts)[:16]}"
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
+        c, history = self.config, observation["history"]
         objective, steps_left = observation["objective"], observation["steps_left"]
         legal = observation["action_mask"] > 0
-        gap = steps_left if self.config.gap == "left" else np.full_like(steps_left, self.config.gap)
-        scores = self.scores(observation["history"], objective, observation["user"], gap)
-        scores[~legal] = -np.inf
-        if self.config.nearest:
-            top = best_first(scores, self.config.k)  # (B, k)
-            distance = np.square(self.vectors[top] - self.vectors[objective][:, None]).sum(axis=2)
-            distance[~np.take_along_axis(legal, top, axis=1)] = np.inf
-            action = top[np.arange(len(top)), distance.argmin(axis=1)]
+
+        def score(rows: np.ndarray, histories: np.ndarray, ahead: int) -> np.ndarray:
+            left = steps_left[rows] - ahead
+            gap = left if c.gap == "left" else np.full_like(left, c.gap)
+            return self.scores(histories, objective[rows], observation["user"][rows], gap)
+
+        if c.decoding == "beam":
+            action = decoding.beam(score, history, legal, objective, steps_left, c.beams, c.depth)
         else:
-            action = scores.argmax(axis=1)
+            scores = np.where(legal, score(np.arange(len(legal)), history, 0), -np.inf)
+            if c.decoding == "sampled":
+                action = decoding.sample(scores, c.temperature, self.rng)
+            elif c.nearest:
+                top = best_first(scores, c.k)  # (B, k)
+                away = self.vectors[top] - self.vectors[objective][:, None]
+                distance = np.square(away).sum(axis=2)
+                distance[~np.take_along_axis(legal, top, axis=1)] = np.inf
+                action = top[np.arange(len(top)), distance.argmin(axis=1)]
+            else:
+                action = scores.argmax(axis=1)
         if self.config.final_offer:
             action = np.where(steps_left == 1, objective, action)
         return action
@@ -191,7 +218,8 @@ class IRNAgent(Agent):
         inputs = [torch.as_tensor(np.asarray(x, np.int64)) for x in (history, objective, user, gap)]
         parts = zip(*(x.split(CHUNK) for x in inputs), strict=True)
         with torch.inference_mode():
-            scores = torch.cat([self.network.scores(*part) for part in parts]).numpy()
+            w_t = self.config.decode_w_t
+            scores = torch.cat([self.network.scores(*part, w_t=w_t) for part in parts]).numpy()
         if not np.isfinite(scores).all():
             raise FloatingPointError("irn: scores are not finite. Train it with a lower rate.")
         return scores
