@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 1
+SCHEMA = 2
 TEMPORARY = ".unfinished"
 # What makes two runs the same run; everything else in the header is about how it went.
 IDENTITY = (
@@ -32,6 +32,8 @@ IDENTITY = (
     "timesteps",
     "tasks",
     "split",
+    "train_seed",
+    "train_env",
 )
 REQUIRED = (
     *IDENTITY,

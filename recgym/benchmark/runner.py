@@ -40,11 +40,14 @@ class RunSpec:
     tasks: int | None = None
     split: str = "test"
     suite: str = ""
+    train_seed: int | None = None
+    train_env: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if "split" in self.env_kwargs:
+        if "split" in {**self.env_kwargs, **self.train_env}:
+            split = {**self.env_kwargs, **self.train_env}["split"]
             raise BenchmarkError(
-                f"{self.env_id} with split={self.env_kwargs['split']!r}: agents train on the "
+                f"{self.env_id} with split={split!r}: agents train on the "
                 f"{TRAIN_SPLIT!r} split only, never on the test split; choose what they are judged "
                 'on with the option split ("test" or "validation") instead'
             )
@@ -53,11 +56,12 @@ class RunSpec:
                 f"split {self.split!r} cannot be evaluated on: choose one of "
                 f"{', '.join(EVALUATION_SPLITS)}"
             )
-        for what, least in (("seed", 0), ("tasks", 1), ("timesteps", 1)):
+        least_of = (("seed", 0), ("tasks", 1), ("timesteps", 1), ("train_seed", 0))
+        for what, least in least_of:
             value = getattr(self, what)
             if value is not None and value < least:
                 raise BenchmarkError(f"{what} must be at least {least}, got {value}")
-        for what in ("config", "env_kwargs"):
+        for what in ("config", "env_kwargs", "train_env"):
             try:
                 json.dumps(getattr(self, what), allow_nan=False)
             except (TypeError, ValueError) as error:
@@ -69,6 +73,7 @@ class RunSpec:
         return {key: getattr(self, key) for key in files.IDENTITY} | {
             "config": dict(self.config),
             "env_kwargs": dict(self.env_kwargs),
+            "train_env": dict(self.train_env),
         }
 
     def path(self, out: Path) -> Path:
@@ -82,11 +87,14 @@ class RunSpec:
             parts += ["--label", self.label]
         if self.suite:
             parts += ["--suite", self.suite]
-        for flag, value in (("--timesteps", self.timesteps), ("--tasks", self.tasks)):
+        numbers = (("timesteps", self.timesteps), ("tasks", self.tasks))
+        for name, value in (*numbers, ("train-seed", self.train_seed)):
+            flag = f"--{name}"
             parts += [] if value is None else [flag, str(value)]
         if self.split != "test":
             parts += ["--split", self.split]
-        for flag, values in (("--set", self.config), ("--env", self.env_kwargs)):
+        settings = (("--set", self.config), ("--env", self.env_kwargs))
+        for flag, values in (*settings, ("--train-env", self.train_env)):
             for key, value in values.items():
                 parts += [flag, f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
         return shlex.join(parts)
@@ -105,6 +113,8 @@ def run(
     tasks: int | None = None,
     split: str = "test",
     suite: str = "",
+    train_seed: int | None = None,
+    train_env: Mapping[str, Any] | None = None,
     rows: int = 128,
     progress: Callable[[str, float], None] | None = None,
 ) -> Path:
@@ -122,6 +132,9 @@ def run(
         tasks: number of evaluation tasks, the first ones; None is all.
         split: what the agent is judged on, ``"test"`` or ``"validation"``.
         suite: name of the suite the run belongs to.
+        train_seed: of learning alone, where it is not ``seed``.
+        train_env: arguments of the environment that differ where the agent is made and trained,
+            e.g. another simulated user.
         rows: episodes evaluated at a time.
         progress: called with a stage (``"train"``, ``"evaluate"``) and the share done.
 
@@ -142,6 +155,8 @@ def run(
         tasks=tasks,
         split=split,
         suite=suite,
+        train_seed=train_seed,
+        train_env=dict(train_env or {}),
     )
     return execute(spec, Path(out), rows=rows, progress=progress)
 
@@ -162,13 +177,15 @@ def execute(
     tell = progress or (lambda stage, share: None)
     memory = PeakMemory()
     making.check_agent(spec.env_id, spec.agent)
-    train = making.vector_env(spec.env_id, 8, TRAIN_SPLIT, "SameStep", spec.env_kwargs)
+    train_kwargs = {**spec.env_kwargs, **spec.train_env}
+    train = making.vector_env(spec.env_id, 8, TRAIN_SPLIT, "SameStep", train_kwargs)
     test = None
     try:
         started = time.perf_counter()
         agent = making.agent(spec.agent, train, {"seed": spec.seed, **spec.config})
         tell("train", 0.0)
-        agent.learn(spec.timesteps, seed=spec.seed)
+        learning = spec.seed if spec.train_seed is None else spec.train_seed
+        agent.learn(spec.timesteps, seed=learning)
         tell("train", 1.0)
         trained = time.perf_counter()
         tasks = _tasks(spec)
@@ -250,7 +267,10 @@ def specs_of(suite: Suite) -> list[RunSpec]:
             env_kwargs=dict(suite.env_kwargs),
             timesteps=entry.timesteps,
             tasks=suite.tasks,
+            split=suite.split,
             suite=suite.name,
+            train_seed=entry.train_seed,
+            train_env=dict(entry.train_env),
         )
         for seed in suite.seeds
         for entry in suite.entries

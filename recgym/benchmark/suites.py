@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 
@@ -35,6 +36,10 @@ class Entry:
     """JSON values for ``recgym.agents.make``."""
     timesteps: int | None = None
     """Environment steps of training; None is the agent's own default."""
+    train_seed: int | None = None
+    """One seed of learning for all runs; None: each run's own."""
+    train_env: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the environment that differ where the agent is made and trained."""
 
     @property
     def slug(self) -> str:
@@ -58,6 +63,8 @@ class Suite:
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     tasks: int | None = None
     """Evaluation tasks per run, the first of ``evaluation_tasks(seed)``; None is all."""
+    split: str = "test"
+    """What agents are judged on; settings are chosen on ``validation``."""
 
     def __post_init__(self) -> None:
         labels = [entry.slug for entry in self.entries]
@@ -72,81 +79,28 @@ def slug(label: str) -> str:
     return re.sub(r"[^a-z0-9._]+", "-", label.lower()).strip("-")
 
 
-def get(name: str, *, quick: bool = False) -> Suite:
-    """The suite of that name, or its quick variant.
+def get(
+    name: str, *, quick: bool = False, dataset: str | None = None, variant: str = "clean"
+) -> Suite:
+    """The suite of that name on a data set (None: its default world), or its quick variant.
 
     Raises:
         KeyError: no such suite; the message lists those that exist.
     """
-    table = QUICK if quick else SUITES
-    if name not in table:
+    if name not in SUITES:
         raise KeyError(f"unknown suite {name!r}: choose one of {', '.join(sorted(SUITES))}")
-    return table[name]
+    build = import_module(SUITES[name])
+    return build.suite(dataset, variant, quick=quick)
 
 
 def metrics_of(env_id: str) -> tuple[tuple[Metric, ...], str, str] | None:
     """Metrics, main metric and unit of the suite on that environment; None where there is none."""
-    for suite in SUITES.values():
+    for name in SUITES:
+        suite = get(name)
         if suite.env_id == env_id or suite.env_id.replace("-v", "Tiny-v") == env_id:
             return suite.metrics, suite.main, suite.unit
     return None
 
 
-def _rec2inf(backbone: str, distance: str, final_offer: bool = False) -> Entry:
-    label = f"rec2inf[{backbone}, {distance}{', final offer' if final_offer else ''}]"
-    config = {"backbone": backbone, "distance": distance, "final_offer": final_offer}
-    return Entry(label, "rec2inf", config)
-
-
-INFLUENCE_PATH = Suite(
-    name="influence-path",
-    title="Influence path",
-    env_id="recgym/InfluencePath-v0",
-    entries=(
-        Entry("maskable_ppo", "maskable_ppo"),  # first, because it takes longest
-        Entry("random", "random"),
-        Entry("popularity", "popularity"),
-        Entry("jump", "jump"),
-        _rec2inf("popularity", "genre"),
-        _rec2inf("popularity", "embedding"),
-        _rec2inf("cooccurrence", "genre"),
-        _rec2inf("cooccurrence", "embedding"),
-        _rec2inf("sasrec", "genre"),
-        _rec2inf("sasrec", "embedding"),
-        _rec2inf("cooccurrence", "embedding", True),
-        _rec2inf("sasrec", "embedding", True),
-        Entry("random_candidates", "random_candidates"),
-        Entry("lookahead", "lookahead"),
-    ),
-    seeds=(0, 1, 2, 3, 4),
-    metrics=(
-        Metric("return", "Return", +1, "sum of rewards of the episode"),
-        Metric("SR", "SR", +1, "share of paths that reach the objective", 3),
-        Metric("SR_acc", "SR acc", +1, "success, counted by how likely it is accepted", 3),
-        Metric("SR@1", "SR@1", 0, "share that offers the objective at once", 3),
-        Metric("IoI", "IoI", +1, "increase of interest: gain of log P(objective) over the path"),
-        Metric("IoR", "IoR", +1, "increase of rank of the objective", 0),
-        Metric("log_ppl", "log PPL", -1, "how unnatural the path is to the user"),
-        Metric("length", "Length", 0, "items of the path", 1),
-    ),
-    main="return",
-    unit="user",
-)
-
-SUITES: Mapping[str, Suite] = {suite.name: suite for suite in (INFLUENCE_PATH,)}
-
-QUICK: Mapping[str, Suite] = {
-    "influence-path": replace(
-        INFLUENCE_PATH,
-        entries=(
-            Entry("maskable_ppo", "maskable_ppo", timesteps=30_000),
-            Entry("random", "random"),
-            Entry("popularity", "popularity"),
-            Entry("jump", "jump"),
-            _rec2inf("sasrec", "embedding", True),
-            Entry("lookahead", "lookahead"),
-        ),
-        seeds=(0,),
-        tasks=100,
-    ),
-}
+SUITES: Mapping[str, str] = {"influence-path": "recgym.benchmark.influence_path"}
+"""Modules that define ``suite(dataset, variant, quick=...)``, by the suite's name."""

@@ -135,7 +135,7 @@ def build(folder: Path, resamples: int = scoring.RESAMPLES) -> Table:
         for label in order
     )
     suite = first["suite"]
-    title = suites.SUITES[suite].title if suite in suites.SUITES else first["env_id"]
+    title = suites.get(suite).title if suite in suites.SUITES else first["env_id"]
     return Table(
         title=title,
         env_id=first["env_id"],

@@ -126,8 +126,15 @@ def run(
     tasks: Annotated[int | None, typer.Option(help="evaluate on the first tasks only")] = None,
     split: Annotated[str, typer.Option(help="evaluate on test or validation")] = "test",
     suite: Annotated[str, typer.Option(help="the suite that the run belongs to")] = "",
+    train_seed: Annotated[
+        int | None, typer.Option(help="of learning alone [default: --seed]")
+    ] = None,
     set_: SetOption = None,
     env: EnvOption = None,
+    train_env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="arguments that differ in training; repeatable"),
+    ] = None,
 ) -> None:
     """Train an agent with one seed, evaluate it, write one CSV."""
     from rich.console import Console
@@ -156,6 +163,8 @@ def run(
             tasks=tasks,
             split=split,
             suite=suite,
+            train_seed=train_seed,
+            train_env=pairs(train_env, "--train-env"),
             progress=show,
         )
     print(path)
@@ -165,13 +174,19 @@ def run(
 def bench(
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="e.g. influence-path")],
     out: Annotated[Path, typer.Option(help="folder of the CSVs; an unfinished bench continues")],
+    dataset: Annotated[
+        str | None, typer.Option(help="a name from `recgym data list` [default: the embedded one]")
+    ] = None,
+    variant: Annotated[str, typer.Option(help="clean or paper")] = "clean",
     quick: Annotated[bool, typer.Option("--quick", help="few agents, one seed, 100 users")] = False,
     jobs: Annotated[int | None, typer.Option(help="processes at a time [default: CPUs]")] = None,
 ) -> None:
     """Run all agents of a suite with all seeds, in parallel, and print the report."""
     from recgym.cli.bench import run_bench
 
-    raise typer.Exit(run_bench(suite, out, quick=quick, jobs=jobs))
+    raise typer.Exit(run_bench(
+            suite, out, quick=quick, jobs=jobs, dataset=dataset, variant=variant
+        ))
 
 
 @app.command()

@@ -13,7 +13,15 @@ from recgym.benchmark.runner import RunSpec, bench, specs_of
 DEMO_SUITE = "influence-path"
 
 
-def run_bench(name: str, out: Path, *, quick: bool = False, jobs: int | None = None) -> int:
+def run_bench(
+    name: str,
+    out: Path,
+    *,
+    quick: bool = False,
+    jobs: int | None = None,
+    dataset: str | None = None,
+    variant: str = "clean",
+) -> int:
     """Run a suite with progress and print its report; the exit code."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -22,7 +30,7 @@ def run_bench(name: str, out: Path, *, quick: bool = False, jobs: int | None = N
         raise BenchmarkError(making.unknown("suite", name, suites.SUITES, "recgym bench SUITE"))
     if jobs is not None and jobs < 1:
         raise BenchmarkError(f"--jobs must be at least 1, got {jobs}")
-    suite = suites.get(name, quick=quick)
+    suite = suites.get(name, quick=quick, dataset=dataset, variant=variant)
     making.check_env_id(suite.env_id)
     console = Console(stderr=True)
     columns = (

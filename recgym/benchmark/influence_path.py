@@ -1,0 +1,146 @@
+"""The suites of InfluencePath: Table III of the IRS paper, and everything that we add to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from recgym.benchmark.suites import Entry, Metric, Suite
+
+ENV_ID = "recgym/InfluencePath-v0"
+DEFAULT = "ml-latest-small"
+
+METRICS = (
+    Metric("return", "Return", +1, "sum of rewards of the episode"),
+    Metric("SR", "SR", +1, "share of paths that reach the objective", 3),
+    Metric("SR_acc", "SR acc", +1, "success, counted by how likely it is accepted", 3),
+    Metric("SR@1", "SR@1", 0, "share that offers the objective at once", 3),
+    Metric("IoI", "IoI", +1, "increase of interest: gain of log P(objective) over the path"),
+    Metric("IoR", "IoR", +1, "increase of rank of the objective", 0),
+    Metric("log_ppl", "log PPL", -1, "how unnatural the path is to the user"),
+    Metric("length", "Length", 0, "items of the path", 1),
+)
+
+BACKBONES = ("popularity", "bpr", "transrec", "gru4rec", "caser", "sasrec")
+"""The paper's, under Vanilla and Rec2Inf."""
+OURS = "cooccurrence"
+GAPS = (0, 3, "left")
+
+# Table VI. On the embedded set, which is not the paper's, the agent's own settings.
+IRN: Mapping[str, Mapping[str, Any]] = {
+    "lastfm-2k": {
+        "width": 40,
+        "layers": 5,
+        "heads": 4,
+        "learning_rate": 8e-3,
+        "batch": 128,
+        "shortest": 20,
+        "longest": 50,
+        "epochs": 200,
+        "patience": 10,
+    },
+    "ml-1m": {
+        "width": 30,
+        "layers": 6,
+        "heads": 6,
+        "learning_rate": 3e-3,
+        "batch": 128,
+        "shortest": 20,
+        "longest": 60,
+        "epochs": 200,
+        "patience": 10,
+    },
+}
+
+
+def irn(dataset: str, label: str, **config: Any) -> Entry:
+    """IRN under the paper's settings for that data set; on MovieLens 1M it is trained once."""
+    seed = 0 if dataset == "ml-1m" else None
+    return Entry(label, "irn", {**IRN.get(dataset, {}), **config}, train_seed=seed)
+
+
+def rec2inf(backbone: str, distance: str, final_offer: bool = False) -> Entry:
+    label = f"rec2inf[{backbone}, {distance}{', final offer' if final_offer else ''}]"
+    config = {"backbone": backbone, "distance": distance, "final_offer": final_offer}
+    return Entry(label, "rec2inf", config)
+
+
+def vanilla(backbone: str) -> Entry:
+    """The plain recommender: Rec2Inf with one candidate."""
+    config = {"backbone": backbone, "k": 1, "distance": "embedding"}
+    return Entry(f"vanilla[{backbone}]", "rec2inf", config)
+
+
+def methods(dataset: str) -> tuple[Entry, ...]:
+    """Every method of Table III, `jump`, and ours, those that take longest first."""
+    return (
+        *(Entry(name, name) for name in ("dqn", "maskable_ppo", "ppo", "model_ppo")),
+        Entry("lookahead", "lookahead"),
+        Entry("planner", "planner"),
+        *(irn(dataset, f"irn[gap {gap}]", gap=gap) for gap in GAPS),
+        *(
+            irn(dataset, f"irn[published mask, gap {gap}]", gap=gap, objective_reads=True)
+            for gap in GAPS
+        ),
+        irn(dataset, "irn[beam]", decoding="beam"),
+        irn(dataset, "irn[sampled]", decoding="sampled"),
+        irn(dataset, "irn[nearest]", nearest=True),
+        irn(dataset, "irn[nearest, final offer]", nearest=True, final_offer=True),
+        *(vanilla(backbone) for backbone in BACKBONES),
+        *(
+            rec2inf(backbone, distance)
+            for distance in ("genre", "embedding")
+            for backbone in (*BACKBONES, OURS)
+        ),
+        *(rec2inf(backbone, "embedding", True) for backbone in (*BACKBONES, OURS)),
+        *(Entry(f"pf2inf[{method}]", "pf2inf", {"method": method}) for method in ("dijkstra", "mst")),
+        Entry("ipg", "ipg"),
+        Entry("random_candidates", "random_candidates"),
+        *(Entry(name, name) for name in ("random", "jump")),
+    )
+
+
+def quick_methods() -> tuple[Entry, ...]:
+    """A few that run from what the package holds."""
+    return (
+        Entry("maskable_ppo", "maskable_ppo", timesteps=30_000),
+        *(Entry(name, name) for name in ("random", "popularity", "jump")),
+        rec2inf("sasrec", "embedding", True),
+        Entry("lookahead", "lookahead"),
+    )
+
+
+def suite(dataset: str | None = None, variant: str = "clean", *, quick: bool = False) -> Suite:
+    """Table III on a data set: a name of :func:`recgym.data.names`; None is the embedded one."""
+    entries = quick_methods() if quick else methods(dataset or DEFAULT)
+    found = Suite(
+        name="influence-path",
+        title="Influence path",
+        env_id=ENV_ID,
+        entries=entries,
+        seeds=(0, 1, 2, 3, 4),
+        metrics=METRICS,
+        main="return",
+        unit="user",
+        env_kwargs=where(dataset, variant),
+    )
+    return replace(found, seeds=(0,), tasks=100) if quick else found
+
+
+def where(dataset: str | None, variant: str) -> dict[str, Any]:
+    """Arguments of the environment for a data set; none for the default."""
+    found = {} if dataset in (None, DEFAULT) else {"dataset": dataset}
+    return found if variant == "clean" else {**found, "variant": variant}
+
+
+def models(entries: Iterable[Entry], evaluator: str = "bert4rec") -> list[str]:
+    """Names of the trained models that these agents and the simulated user need."""
+    from recgym import agents, models
+
+    names = {evaluator}
+    for entry in entries:
+        config = agents.agent_class(entry.agent, ENV_ID).Config.from_dict(dict(entry.config))
+        names |= {getattr(config, key) for key in ("backbone", "user") if hasattr(config, key)}
+        names |= {entry.train_env["evaluator"]} if "evaluator" in entry.train_env else set()
+    return sorted(names & {*models.names(), *models.user_item_names()})
