@@ -120,7 +120,7 @@ def train_model(
         "wall_seconds": round(time.monotonic() - started),
     }
     store.save_model(folder, network, card)
-    return card
+    return store.read_json(Path(folder) / store.CARD)
 
 
 def train_evaluator(
