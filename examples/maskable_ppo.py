@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env import VecMonitor
 
 import recgym  # noqa: F401  (registers the environments)
 from recgym.agents.sb3 import as_vec_env
-from recgym.agents.sb3.policies import CandidatePolicy
+from recgym.agents.sb3.policies import MaskableCandidatePolicy
 from recgym.wrappers import VectorCandidateActions
 from recgym.wrappers.candidates import FEATURES
 
@@ -46,7 +46,7 @@ def main() -> None:
     args = parser.parse_args()
 
     model = MaskablePPO(
-        CandidatePolicy,
+        MaskableCandidatePolicy,
         make(args, "train", 32, args.seed),
         learning_rate=lambda left: 1e-3 * left,
         n_steps=40,

@@ -17,3 +17,9 @@ def shared_data() -> Path:
         pytest.skip(f"no real data: {folder} is absent (set RECGYM_SHARED_DATA)")
     pytest.importorskip("pyarrow", reason="the real data are Parquet: pip install pyarrow")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A cache of the tests' own: what was trained on this machine makes no difference to them."""
+    os.environ["RECGYM_CACHE"] = str(tmp_path_factory.mktemp("cache"))

@@ -25,6 +25,10 @@ _BY_PROBLEM: dict[str, dict[str, str]] = {
         "lookahead": "recgym.agents.influence_path.lookahead:Lookahead",
         "random_candidates": "recgym.agents.influence_path.candidates:RandomCandidates",
         "maskable_ppo": "recgym.agents.influence_path.maskable_ppo:MaskablePPOAgent",
+        "ppo": "recgym.agents.influence_path.ppo:PPOAgent",
+        "dqn": "recgym.agents.influence_path.dqn:DQNAgent",
+        "model_ppo": "recgym.agents.influence_path.model_ppo:ModelPPOAgent",
+        "planner": "recgym.agents.influence_path.planner:Planner",
     },
 }
 

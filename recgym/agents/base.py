@@ -83,6 +83,8 @@ class Agent(ABC):
         self.config = config or self.Config()
         self.problem = problem_of(env)
         self.rng = np.random.default_rng(self.config.seed)
+        self.training_record: dict[str, Any] = {}
+        """What :meth:`learn` tells of itself, for the header of a run: epochs, seconds, …"""
 
     @property
     def privileged(self) -> bool:

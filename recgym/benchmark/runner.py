@@ -196,6 +196,7 @@ def execute(
             "versions": versions(),
             "command": spec.command(out),
             "train_seconds": round(trained - started, 3),
+            "training": agent.training_record,
             "evaluate_seconds": round(time.perf_counter() - trained, 3),
             "peak_memory_mb": memory.megabytes(),
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",

@@ -7,9 +7,7 @@ Mask. Equation numbers are the paper's.
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recgym.data.log import DataError, InteractionLog
-from recgym.data.splits import Segments, leave_last_out, segments, windows
+from recgym.data.log import InteractionLog
 from recgym.models.base import ModelConfig
 from recgym.models.cooccurrence import ppmi_vectors
 
@@ -181,98 +178,6 @@ def sinusoids(length: int, width: int) -> Tensor:
     return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)[:, :width].float()
 
 
-@dataclass(frozen=True)
-class IRNTraining:
-    """Settings of :func:`fit_irn`: the paper's, with less patience."""
-
-    epochs: int = 30
-    batch: int = 32
-    learning_rate: float = 2e-3
-    shortest: int = 20
-    longest: int = 60
-    """Segments of histories have so many items (l_min, l_max), the objective included."""
-    patience: int = 4
-    """Epochs without a better validation loss after which training stops; half: the rate halves.
-
-    0: all epochs, at one rate, and the last one's weights. The best epoch comes early, before the
-    objective is copied at gap 0.
-    """
-    init_std: float = 0.1
-    """Item embeddings start from PPMI vectors scaled to this standard deviation; 0: random."""
-    objective_in_loss: bool = True
-
-    def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch", 1), ("patience", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}.")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}.")
-        if not 2 <= self.shortest <= self.longest:
-            raise ValueError(
-                f"Need 2 <= shortest <= longest, got {self.shortest} and {self.longest}."
-            )
-
-
-def fit_irn(
-    log: InteractionLog,
-    config: IRNConfig,
-    training: IRNTraining,
-    seed: int,
-    report: Callable[[int, float, float], None] = lambda epoch, loss, validation: None,
-) -> IRN:
-    """Train on ``log`` without each user's last item; keeps the best epoch by validation loss.
-
-    ``report`` is called with each epoch's number, training loss and validation loss.
-
-    Raises:
-        DataError: histories too short to cut into segments.
-        FloatingPointError: the loss is not finite.
-    """
-    t, log = training, leave_last_out(log)[0]
-    train, validation = segments(log, t.shortest, min(t.longest, config.length), seed=seed)
-    if len(train) == 0 or len(validation) == 0:
-        raise DataError(
-            f"{log.name}: too few histories of {t.shortest} items and more to train on "
-            f"({len(train) + len(validation)} segments). Lower shortest."
-        )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = new_irn(log, config, t.init_std)
-        optimiser = torch.optim.Adam(
-            network.parameters(), lr=t.learning_rate, betas=(0.9, 0.98), eps=1e-9
-        )
-        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            optimiser, factor=0.5, patience=t.patience // 2
-        )
-        rng = np.random.default_rng(seed)
-        best, best_epoch, weights = math.inf, 0, copy.deepcopy(network.state_dict())
-        for epoch in range(1, t.epochs + 1):
-            network.train()
-            losses = []
-            for tokens, user in batches(log, train, config.length, t.batch, rng):
-                loss = network.loss(tokens, user, objective_in_loss=t.objective_in_loss)
-                if not torch.isfinite(loss):
-                    raise FloatingPointError(
-                        f"IRN: the loss became {loss.item()} in epoch {epoch}. "
-                        f"Lower learning_rate ({t.learning_rate})."
-                    )
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                losses.append(loss.item())
-            now = validation_loss(network, log, validation, t)
-            if t.patience:
-                schedule.step(now)
-            if now < best or not t.patience:
-                best, best_epoch = now, epoch
-                weights = copy.deepcopy(network.state_dict())
-            report(epoch, float(np.mean(losses)), now)
-            if t.patience and epoch - best_epoch >= t.patience:
-                break
-    network.load_state_dict(weights)
-    return network.eval()
-
-
 def new_irn(log: InteractionLog, config: IRNConfig, init_std: float) -> IRN:
     """A network with starting weights: PPMI item vectors and biases from popularity."""
     network = IRN(config)
@@ -283,30 +188,3 @@ def new_irn(log: InteractionLog, config: IRNConfig, init_std: float) -> IRN:
     with torch.no_grad():
         network.project.bias.copy_(torch.as_tensor(log_count - log_count.mean()))
     return network.eval()
-
-
-def batches(
-    log: InteractionLog, pieces: Segments, length: int, batch: int, rng: np.random.Generator | None
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """(tokens (B, L), users (B,)) of all segments, each pre-padded with its objective last."""
-    order = np.arange(len(pieces)) if rng is None else rng.permutation(len(pieces))
-    for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
-        user = pieces.user[chosen].astype(np.int64)
-        tokens = windows(log, pieces.stop[chosen], user, length)
-        row = pieces.stop[chosen, None] + np.arange(-length, 0)
-        outside = row < pieces.start[chosen, None]
-        yield torch.as_tensor(np.where(outside, log.n_items, tokens)), torch.as_tensor(user)
-
-
-@torch.inference_mode()
-def validation_loss(
-    network: IRN, log: InteractionLog, pieces: Segments, training: IRNTraining
-) -> float:
-    """The loss per segment batch, averaged over segments."""
-    network.eval()
-    total = 0.0
-    for tokens, user in batches(log, pieces, network.config.length, training.batch, None):
-        loss = network.loss(tokens, user, objective_in_loss=training.objective_in_loss)
-        total += loss.item() * len(tokens)
-    return total / len(pieces)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable
@@ -16,8 +14,9 @@ import torch
 from torch import nn
 
 from recgym.data.log import InteractionLog
-from recgym.models import model_class, store
+from recgym.models import model_class
 from recgym.models.base import LogModel, NextItemModel
+from recgym.models.checkpoint import Checkpoint, identity, moments, restore_moments
 from recgym.models.cooccurrence import ppmi_vectors
 
 
@@ -132,10 +131,16 @@ def fit(
     )
     generator = torch.Generator().manual_seed(config.seed)
     progress, best = Progress(), {k: v.clone() for k, v in network.state_dict().items()}
-    identity = _identity(log, model, network, config)
-    saved = None if checkpoint is None else _Checkpoint(checkpoint, identity)
+    saved = None
+    if checkpoint is not None:
+        parts = log.fingerprint, model, network.config.to_dict(), asdict(config)
+        saved = Checkpoint(checkpoint, identity(*parts))
     if saved is not None and saved.exists():
-        progress, best = saved.load(network, optimiser, generator)
+        record, groups = saved.load()
+        progress, best = Progress(**record), groups["best"]
+        network.load_state_dict(groups["weights"])
+        generator.set_state(groups["generator"]["state"])
+        restore_moments(optimiser, groups.get("optimiser", {}))
 
     n_windows = max(config.batch, round(len(log) * config.windows_per_event))
     n_batches = n_windows // config.batch
@@ -176,7 +181,13 @@ def fit(
             progress.curve.append(record)
             progress.seconds += time.monotonic() - started
             if saved is not None:
-                saved.save(progress, network, optimiser, generator, best)
+                groups = {
+                    "weights": network.state_dict(),
+                    "best": best,
+                    "optimiser": moments(optimiser),
+                    "generator": {"state": generator.get_state()},
+                }
+                saved.save(asdict(progress), groups)
             report(progress)
     if validate is not None:
         network.load_state_dict(best)
@@ -198,58 +209,3 @@ def _exhausted(progress: Progress, config: TrainConfig, validate: Any) -> bool:
 def _rate(step: int, config: TrainConfig, total: int) -> float:
     warm = min(1.0, (step + 1) / max(1, config.warmup))
     return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / total))
-
-
-def _identity(log: InteractionLog, model: str, network: LogModel, config: TrainConfig) -> str:
-    parts = [log.fingerprint, model, network.config.to_dict(), asdict(config)]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-class _Checkpoint:
-    """One safetensors file with weights, optimiser moments and the generator; JSON inside it."""
-
-    def __init__(self, folder: Path, identity: str):
-        self.path = Path(folder) / "checkpoint.safetensors"
-        self.identity = identity
-
-    def exists(self) -> bool:
-        return self.path.is_file()
-
-    def save(self, progress, network, optimiser, generator, best) -> None:
-        record = json.dumps({"identity": self.identity, "progress": asdict(progress)})
-        tensors = {
-            "record": torch.frombuffer(bytearray(record.encode()), dtype=torch.uint8),
-            "generator": generator.get_state(),
-        }
-        tensors |= {f"weights/{k}": v for k, v in network.state_dict().items()}
-        tensors |= {f"best/{k}": v for k, v in best.items()}
-        for index, moments in optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser/{index}/{k}": v for k, v in moments.items()}
-        store.write_tensors(self.path, tensors)
-
-    def load(self, network, optimiser, generator) -> tuple[Progress, dict[str, torch.Tensor]]:
-        tensors = store.read_tensors(self.path)
-        try:
-            record = json.loads(bytes(tensors.pop("record").tolist()))
-            generator_state = tensors.pop("generator")
-        except KeyError as error:
-            raise store.StoreError(f"{self.path} is not a checkpoint: no {error}.") from None
-        if record["identity"] != self.identity:
-            raise store.StoreError(
-                f"{self.path} belongs to a training with another log, model or settings. "
-                "Choose another folder, or delete it to start anew."
-            )
-        groups: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "best": {}}
-        moments: dict[int, dict[str, torch.Tensor]] = {}
-        for key, value in tensors.items():
-            group, name = key.split("/", 1)
-            if group == "optimiser":
-                index, name = name.split("/")
-                moments.setdefault(int(index), {})[name] = value
-            else:
-                groups[group][name] = value
-        network.load_state_dict(groups["weights"])
-        generator.set_state(generator_state)
-        state = optimiser.state_dict()
-        optimiser.load_state_dict({**state, "state": moments})
-        return Progress(**record["progress"]), groups["best"]

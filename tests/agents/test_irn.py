@@ -86,12 +86,20 @@ def test_rows_do_not_depend_on_their_batch(trained, world, monkeypatch):
 
 
 def test_learning_is_seeded_and_reports(world, trained, capsys):
-    again = agents.make("irn", world, **SMALL).learn(seed=0, progress=True)
+    again = agents.make("irn", world, **SMALL, resume=False).learn(seed=0, progress=True)
     for key, value in again.network.state_dict().items():
         assert torch.equal(value, trained.network.state_dict()[key])
     assert "validation" in capsys.readouterr().err
     other = agents.make("irn", world, **SMALL).learn(seed=1)
     assert not torch.equal(other.network.item.weight, trained.network.item.weight)
+
+
+def test_a_finished_training_is_shared_by_agents_of_other_decoding(world, trained):
+    assert trained.training_record["epochs"] == SMALL["epochs"]
+    other = agents.make("irn", world, **SMALL, gap=0, final_offer=True).learn(seed=0)
+    assert other.training_record == trained.training_record  # its seconds too: it was read
+    assert torch.equal(other.network.item.weight, trained.network.item.weight)
+    assert other.checkpoint(0) == trained.checkpoint(0) != trained.checkpoint(1)
 
 
 def test_impressionability_is_every_users_own(trained, world):

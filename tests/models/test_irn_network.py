@@ -6,7 +6,9 @@ import torch
 
 from recgym import data
 from recgym.data.splits import segments
-from recgym.models.irn import IRN, IRNConfig, IRNTraining, batches, fit_irn
+from recgym.models import store
+from recgym.models.irn import IRN, IRNConfig
+from recgym.models.irn_training import IRNTraining, batches, fit_irn
 
 N, USERS, LENGTH = 30, 4, 12
 
@@ -155,7 +157,7 @@ def test_batches_are_segments_with_their_objective_last():
     log = data.load("synthetic")
     train, _ = segments(log, 8, 12, seed=0)
     tokens, user = next(batches(log, train, 15, 5, None))
-    assert tokens.shape == (5, 15)
+    assert tokens.shape == (5, (train.stop - train.start)[:5].max())
     for row in range(5):
         events = log.item[train.start[row] : train.stop[row]]
         kept = tokens[row][tokens[row] < log.n_items]
@@ -163,21 +165,65 @@ def test_batches_are_segments_with_their_objective_last():
         assert user[row] == train.user[row]
 
 
+def test_shuffled_batches_hold_every_segment_once_with_little_padding():
+    log = data.load("synthetic")
+    train, _ = segments(log, 8, 12, seed=0)
+    seen, padding, total = [], 0, 0
+    for tokens, user in batches(log, train, 12, 32, np.random.default_rng(0)):
+        real = tokens < log.n_items
+        padding, total = padding + int((~real).sum()), total + tokens.numel()
+        rows = zip(user.tolist(), tokens.tolist(), strict=True)
+        seen += [(u, *(i for i in row if i < log.n_items)) for u, row in rows]
+    pieces = zip(train.user, train.start, train.stop, strict=True)
+    assert sorted(seen) == sorted((u, *log.item[a:z]) for u, a, z in pieces)
+    assert padding < 0.03 * total
+
+
 def test_loss_falls_and_training_is_reproducible():
     log = data.load("synthetic").keep(np.arange(12_000))
     config = IRNConfig(n_items=log.n_items, n_users=log.n_users, length=12, width=16, layers=1)
     training = IRNTraining(epochs=5, shortest=8, longest=12, learning_rate=5e-3)
-    curves = [[], []]
-    models = [
-        fit_irn(log, config, training, 0, lambda *record, c=curve: c.append(record))
-        for curve in curves
-    ]
-    assert curves[0] == curves[1]
-    for key, value in models[0].state_dict().items():
-        assert torch.equal(value, models[1].state_dict()[key])
-    _, losses, validation = zip(*curves[0], strict=True)
+    (model, first), (again, second) = (fit_irn(log, config, training, 0) for _ in range(2))
+    assert first.curve == second.curve
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key])
+    losses = [point["loss"] for point in first.curve]
     assert losses[-1] < losses[0] - 0.3
-    assert min(validation) < np.log(log.n_items) - 0.5  # the uniform guess: 6.2
+    assert first.best < np.log(log.n_items) - 0.5  # the uniform guess: 6.2
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("patience", [0, 2])
+def test_an_interrupted_training_continues_to_the_same_network(tmp_path, patience):
+    log = data.load("synthetic").keep(np.arange(6_000))
+    config = IRNConfig(n_items=log.n_items, n_users=log.n_users, length=12, width=8, layers=1)
+    training = IRNTraining(epochs=6, shortest=5, longest=12, learning_rate=5e-3, patience=patience)
+
+    def stop(progress):
+        if progress.epoch == 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        fit_irn(log, config, training, 0, checkpoint=tmp_path, report=stop)
+    epochs = []
+    continued, record = fit_irn(
+        log, config, training, 0, checkpoint=tmp_path, report=lambda p: epochs.append(p.epoch)
+    )
+    assert epochs[0] == 4
+    whole, at_once = fit_irn(log, config, training, 0)
+    assert [p["validation"] for p in record.curve] == [p["validation"] for p in at_once.curve]
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, continued.state_dict()[key])
+    read, _ = fit_irn(log, config, training, 0, checkpoint=tmp_path, report=stop)
+    assert torch.equal(read.item.weight, whole.item.weight)
+    with pytest.raises(store.StoreError, match="another log, model or settings"):
+        fit_irn(log, config, training, 1, checkpoint=tmp_path)
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"cut")
+    with pytest.raises(store.StoreError, match=r"checkpoint\.safetensors"):
+        fit_irn(log, config, training, 0, checkpoint=tmp_path)
 
 
 def test_the_held_out_item_is_not_learned_from():
@@ -196,7 +242,7 @@ def test_the_held_out_item_is_not_learned_from():
     )
     config = IRNConfig(n_items=log.n_items, n_users=log.n_users, length=12, width=8, layers=1)
     training = IRNTraining(epochs=1, shortest=5, longest=8)
-    first, second = (fit_irn(each, config, training, 0) for each in (log, other))
+    first, second = (fit_irn(each, config, training, 0)[0] for each in (log, other))
     for key, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[key])
 

@@ -10,7 +10,7 @@ objective is: at gap 0 the network has learned to copy it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,6 +64,8 @@ class IRNAgentConfig(AgentConfig):
     """Epochs without a better validation loss after which training stops; 0: the last epoch."""
     init_std: float = 0.1
     """Item embeddings start from PPMI vectors of this standard deviation; 0: random."""
+    resume: bool = True
+    """Keep the training in the cache, to continue it and to share it; False trains anew."""
 
 
 class IRNAgent(Agent):
@@ -78,7 +80,8 @@ class IRNAgent(Agent):
         super().__init__(env, config)
         import torch
 
-        from recgym.models.irn import IRNConfig, IRNTraining, new_irn
+        from recgym.models.irn import IRNConfig, new_irn
+        from recgym.models.irn_training import IRNTraining
 
         c, log = self.config, self.problem.log
         if c.k < 1 or (c.nearest and c.k > log.n_items):
@@ -104,36 +107,59 @@ class IRNAgent(Agent):
     def learn(
         self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
     ) -> IRNAgent:
-        """Train anew on the log without each user's last item; ``config.epochs`` at most.
+        """Train on the log without each user's last item; ``config.epochs`` at most.
 
-        There are no environment steps: ``total_timesteps`` is not used.
+        There are no environment steps: ``total_timesteps`` is not used. With ``config.resume`` an
+        interrupted training is continued, and a finished one is read from the cache: agents that
+        differ in decoding alone share one.
 
         Raises:
             AgentError: histories too short to cut into segments.
+            StoreError: a damaged checkpoint.
         """
+        from contextlib import nullcontext
+
+        from filelock import FileLock
         from tqdm import tqdm
 
-        from recgym.models.irn import fit_irn
+        from recgym.models.irn_training import IRNProgress, fit_irn
 
+        seed = self.config.seed if seed is None else seed
         bar = tqdm(total=self.config.epochs, disable=not progress, desc="irn", unit="epoch")
 
-        def report(epoch: int, loss: float, validation: float) -> None:
-            bar.set_postfix(loss=f"{loss:.3f}", validation=f"{validation:.3f}")
-            bar.update()
+        def report(now: IRNProgress) -> None:
+            last = now.curve[-1]
+            bar.set_postfix(loss=f"{last['loss']:.3f}", validation=f"{last['validation']:.3f}")
+            bar.update(now.epoch - bar.n)
 
+        folder = self.checkpoint(seed) if self.config.resume else None
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
         try:
-            self.network = fit_irn(
-                self.problem.log,
-                self.architecture,
-                self.training,
-                self.config.seed if seed is None else seed,
-                report,
-            )
+            with nullcontext() if folder is None else FileLock(folder / "lock"):
+                log, shape, training = self.problem.log, self.architecture, self.training
+                self.network, record = fit_irn(
+                    log, shape, training, seed, checkpoint=folder, report=report
+                )
         except DataError as error:
             raise AgentError(str(error)) from None
         finally:
             bar.close()
+        self.training_record = {
+            "epochs": record.epoch,
+            "best_epoch": record.best_epoch,
+            "validation_loss": round(record.best, 4),
+            "seconds": round(record.seconds, 1),
+        }
         return self
+
+    def checkpoint(self, seed: int) -> Path:
+        """The folder in the cache that belongs to this training."""
+        from recgym.data.paths import cache_dir
+        from recgym.models.checkpoint import identity
+
+        log, parts = self.problem.log, (self.architecture.to_dict(), asdict(self.training), seed)
+        return cache_dir() / "agents" / f"irn-{log.name}-{identity(log.fingerprint, *parts)[:16]}"
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
         objective, steps_left = observation["objective"], observation["steps_left"]

@@ -17,6 +17,7 @@ from recgym.agents.base import Agent, AgentConfig, AgentError
 from recgym.agents.influence_path.rec2inf import best_first
 from recgym.envs.influence_path.dynamics import InfluencePath
 from recgym.envs.influence_path.rewards import log_acceptance
+from recgym.evaluators.sequence import SequenceEvaluator
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,20 @@ class Lookahead(Agent):
                 f"k must be in 1..{self.problem.log.n_items} (the items), got {self.config.k}."
             )
 
-        shown, read = self.problem.params.history_length, self.problem.evaluator.length
+        self.user = self.user_model()
+        shown, read = self.problem.params.history_length, self.user.length
         if shown < read:
             raise AgentError(
                 f"The user looks at {read} items, observations show {shown}: what would follow "
                 f"cannot be tried out. Make the environment with history_length={read}."
             )
 
+    def user_model(self) -> SequenceEvaluator:
+        """Whom recommendations are tried on: the simulated user herself."""
+        return self.problem.evaluator
+
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
-        user, weights = self.problem.evaluator, self.problem.weights
+        user, weights = self.user, self.problem.weights
         history, objective = observation["history"], observation["objective"]
         legal = observation["action_mask"] > 0
         rows = np.arange(len(objective))

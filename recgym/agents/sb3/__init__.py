@@ -9,15 +9,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recgym.agents.sb3.policies import CandidatePolicy, ItemExtractor
+    from recgym.agents.sb3.policies import (
+        CandidateDQNPolicy,
+        CandidatePolicy,
+        ItemExtractor,
+        MaskableCandidatePolicy,
+    )
     from recgym.agents.sb3.vec_env import GymnasiumVecEnv, as_vec_env
 
-__all__ = ["CandidatePolicy", "GymnasiumVecEnv", "ItemExtractor", "as_vec_env"]
+__all__ = [
+    "CandidateDQNPolicy",
+    "CandidatePolicy",
+    "GymnasiumVecEnv",
+    "ItemExtractor",
+    "MaskableCandidatePolicy",
+    "as_vec_env",
+]
 
 _MODULE_OF = {
+    "CandidateDQNPolicy": "policies",
     "CandidatePolicy": "policies",
     "GymnasiumVecEnv": "vec_env",
     "ItemExtractor": "policies",
+    "MaskableCandidatePolicy": "policies",
     "as_vec_env": "vec_env",
 }
 

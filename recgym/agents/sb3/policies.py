@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from gymnasium import spaces
 from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor, nn
 
 
@@ -47,8 +49,12 @@ class CandidateNetwork(nn.Module):
         return self.forward_actor(x), self.forward_critic(x)
 
 
-class CandidatePolicy(MaskableActorCriticPolicy):
-    """MaskablePPO's policy over :class:`CandidateNetwork`; its logits are the actions' own.
+# both libraries' policies have these methods, but no class in common that does
+_Policy: Any = object
+
+
+class _CandidateActorCritic(_Policy):
+    """A mixin: :class:`CandidateNetwork` for the two towers; its logits are the actions' own.
 
     Args (``policy_kwargs``):
         candidate_features: F, features per candidate.
@@ -60,10 +66,9 @@ class CandidatePolicy(MaskableActorCriticPolicy):
         super().__init__(*args, **kwargs)
 
     def _build_mlp_extractor(self) -> None:
-        assert isinstance(self.action_space, spaces.Discrete)
-        candidates = int(self.action_space.n)
-        context = self.features_dim - candidates * self.candidate_features
-        network = CandidateNetwork(candidates, self.candidate_features, context, self.width)
+        network = _network_for(
+            self.action_space, self.features_dim, self.candidate_features, self.width
+        )
         self.mlp_extractor = network.to(self.device)  # pyright: ignore[reportAttributeAccessIssue]
 
     def _build(self, lr_schedule: Any) -> None:
@@ -74,6 +79,51 @@ class CandidatePolicy(MaskableActorCriticPolicy):
             lr=lr_schedule(1),  # pyright: ignore[reportCallIssue]
             **self.optimizer_kwargs,
         )
+
+
+class CandidatePolicy(_CandidateActorCritic, ActorCriticPolicy):
+    """PPO's and A2C's policy over candidate sets."""
+
+
+class MaskableCandidatePolicy(_CandidateActorCritic, MaskableActorCriticPolicy):
+    """MaskablePPO's policy over candidate sets."""
+
+
+class CandidateQNetwork(QNetwork):
+    """Q-values of candidates: the actor of :class:`CandidateNetwork`."""
+
+    def __init__(self, *args: Any, candidate_features: int, width: int = 64, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        network = _network_for(self.action_space, self.features_dim, candidate_features, width)
+        network.value.requires_grad_(False)  # Q-learning has no use for it
+        self.q_net = nn.Sequential(_Actor(network))
+
+
+class CandidateDQNPolicy(DQNPolicy):
+    """DQN's policy over candidate sets; ``policy_kwargs`` as for :class:`CandidatePolicy`."""
+
+    def __init__(self, *args: Any, candidate_features: int, width: int = 64, **kwargs: Any):
+        self.sizes = {"candidate_features": candidate_features, "width": width}
+        super().__init__(*args, **kwargs)
+
+    def make_q_net(self) -> CandidateQNetwork:
+        arguments = self._update_features_extractor(self.net_args, features_extractor=None)
+        return CandidateQNetwork(**arguments, **self.sizes).to(self.device)
+
+
+class _Actor(nn.Module):
+    def __init__(self, network: CandidateNetwork):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network.forward_actor(x)
+
+
+def _network_for(action_space: Any, inputs: int, features: int, width: int) -> CandidateNetwork:
+    assert isinstance(action_space, spaces.Discrete)
+    candidates = int(action_space.n)
+    return CandidateNetwork(candidates, features, inputs - candidates * features, width)
 
 
 class ItemExtractor(BaseFeaturesExtractor):

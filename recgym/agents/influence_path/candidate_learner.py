@@ -1,0 +1,110 @@
+"""What the reinforcement learners over candidate sets share: worlds, playing, and files."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recgym.agents.base import AgentError
+from recgym.agents.influence_path.candidates import CandidateConfig, RandomCandidates
+from recgym.envs.influence_path.dynamics import InfluencePath
+from recgym.wrappers.candidates import FEATURES, CandidateSet, VectorCandidateActions
+
+
+@dataclass(frozen=True)
+class LearnerConfig(CandidateConfig):
+    """How long to learn, and from how many users at a time."""
+
+    timesteps: int = 100_000
+    """Environment steps of :meth:`CandidateLearner.learn`."""
+    num_envs: int = 32
+    learning_rate: float = 1e-3
+    """At the start; it falls to zero along a line."""
+    gamma: float = 0.99
+    width: int = 32
+    """Hidden units of the scorer that all candidates share."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("timesteps", "num_envs", "width"):
+            if getattr(self, name) < 1:
+                raise AgentError(f"{name} must be at least 1, got {getattr(self, name)}.")
+
+
+class CandidateLearner(RandomCandidates):
+    """A Stable-Baselines3 model over :class:`recgym.wrappers.CandidateActions`.
+
+    `learn` plays the training split of :meth:`world`; `predict` acts in any environment.
+    """
+
+    sees = "simulator"
+    Config = LearnerConfig
+    config: LearnerConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def __init__(self, env: Any, config: LearnerConfig | None = None):
+        super().__init__(env, config)
+        from stable_baselines3.common.vec_env import VecMonitor
+
+        from recgym.agents.sb3 import as_vec_env
+        from recgym.envs.vector import RecVectorEnv
+
+        c = self.config
+        training = RecVectorEnv(self.world(), c.num_envs, autoreset_mode="SameStep")
+        self.vec_env = as_vec_env(VectorCandidateActions(training, c.k, c.pool, c.backbone))
+        self.policy_kwargs = {"candidate_features": len(FEATURES), "width": c.width}
+        self.monitored = VecMonitor(self.vec_env)
+        self.model = self.new_model(c.seed)
+
+    def world(self) -> InfluencePath:
+        """Where it practises: with the environment's own user, on the training split."""
+        return self.problem.for_split("train")
+
+    @abstractmethod
+    def new_model(self, seed: int) -> Any:
+        """An untrained Stable-Baselines3 algorithm on ``self.monitored``."""
+
+    def rate(self, left: float) -> float:
+        """The learning rate when this share of the training is left."""
+        return self.config.learning_rate * left
+
+    def learn(
+        self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
+    ) -> CandidateLearner:
+        """Train anew; the default length is ``config.timesteps``."""
+        self.model = self.new_model(self.config.seed if seed is None else seed)
+        self.model.learn(total_timesteps or self.config.timesteps, progress_bar=progress)
+        return self
+
+    def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
+        found = self.build(observation)
+        flat = self.build.observation(found, observation, self.problem.params.horizon)
+        choice = self.choose(flat, found, deterministic)
+        return found.items[np.arange(len(choice)), choice]
+
+    def choose(self, flat: np.ndarray, found: CandidateSet, deterministic: bool) -> np.ndarray:
+        """(B,) the candidates taken; ``flat`` (B, D) is what the model sees of ``found``."""
+        choice, _ = self.model.predict(flat, action_masks=found.legal, deterministic=deterministic)
+        return choice
+
+    def save(self, path: str | Path) -> None:
+        from recgym.models.store import write_tensors
+
+        write_tensors(Path(path) / "policy.safetensors", self.model.policy.state_dict())
+        super().save(path)
+
+    @classmethod
+    def load(cls, path: str | Path, env: Any) -> CandidateLearner:
+        from recgym.models.store import StoreError, read_tensors
+
+        agent = super().load(path, env)
+        assert isinstance(agent, cls)
+        file = Path(path) / "policy.safetensors"
+        try:
+            agent.model.policy.load_state_dict(read_tensors(file))
+        except RuntimeError as error:
+            raise StoreError(f"{file} does not fit this agent's networks: {error}") from None
+        return agent

@@ -1,0 +1,89 @@
+"""The state of a training in one safetensors file, so that it can be interrupted and continued."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recgym.models import store
+
+FILE = "checkpoint.safetensors"
+
+
+def identity(*parts: Any) -> str:
+    """A digest of everything that decides a training, as JSON values."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+class Checkpoint:
+    """Groups of tensors (weights, moments, …) and a JSON record, replaced whole at each save.
+
+    Args:
+        folder: where it is kept.
+        identity: of the training that it belongs to, from :func:`identity`.
+    """
+
+    def __init__(self, folder: Path, identity: str):
+        self.path = Path(folder) / FILE
+        self.identity = identity
+
+    def exists(self) -> bool:
+        return self.path.is_file()
+
+    def save(self, record: Mapping[str, Any], groups: Mapping[str, Mapping[str, Tensor]]) -> None:
+        text = json.dumps({"identity": self.identity, "record": record})
+        tensors = {"record": torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)}
+        for group, members in groups.items():
+            tensors |= {f"{group}/{name}": tensor for name, tensor in members.items()}
+        store.write_tensors(self.path, tensors)
+
+    def load(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
+        """(record, groups) as they were saved; a group of no tensors is absent.
+
+        Raises:
+            StoreError: a damaged file, or the checkpoint of another training.
+        """
+        tensors = store.read_tensors(self.path)
+        try:
+            text = json.loads(bytes(tensors.pop("record").tolist()))
+            found, record = text["identity"], text["record"]
+        except (KeyError, TypeError, ValueError):
+            raise store.StoreError(
+                f"{self.path} is not a checkpoint of this version: no record. "
+                "Delete it to start anew."
+            ) from None
+        if found != self.identity:
+            raise store.StoreError(
+                f"{self.path} belongs to a training with another log, model or settings. "
+                "Choose another folder, or delete it to start anew."
+            )
+        groups: dict[str, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            group, name = key.split("/", 1)
+            groups.setdefault(group, {})[name] = tensor
+        return record, groups
+
+
+def moments(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state as flat tensors, e.g. ``0/exp_avg``."""
+    state = optimiser.state_dict()["state"]
+    return {
+        f"{index}/{name}": value
+        for index, values in state.items()
+        for name, value in values.items()
+    }
+
+
+def restore_moments(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Undo :func:`moments`."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split("/")
+        state.setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
