@@ -17,7 +17,7 @@ import pytest
 
 import recgym  # noqa: F401
 from recgym import data, evaluators
-from recgym.evaluators import held_out
+from recgym.evaluators import backbones, held_out
 from recgym.evaluators import train as training
 from recgym.models.training import TrainConfig
 
@@ -113,6 +113,24 @@ def test_the_message_names_the_command_for_these_data(csv):
     ):
         with pytest.raises(data.DataError, match=words):
             evaluators.load("sasrec", log)
+
+
+def test_train_backbone_prints_its_card_and_is_found(csv, tmp_path, monkeypatch):
+    line = [sys.executable, "-m", "recgym", "train", "backbone", "--dataset", str(csv)]
+    arguments = ["--model", "transrec", "--epochs", "3", "--batch", "16"]
+    out = subprocess.run(
+        [*line, *arguments], env=environment(tmp_path), capture_output=True, text=True
+    )
+    assert out.returncode == 0, out.stderr
+    assert "transrec on mine" in out.stdout
+    monkeypatch.setenv("RECGYM_CACHE", str(tmp_path))
+    log = data.k_core(data.read(csv))
+    scores = backbones.scorer("transrec", log)(np.array([[1, 2], [1, 2]]), np.array([0, 1]))
+    assert scores.shape == (2, log.n_items)
+    wrong = [*line, "--model", "sasrec"]
+    out = subprocess.run(wrong, env=environment(tmp_path), capture_output=True, text=True)
+    assert out.returncode == 2
+    assert "bpr, transrec" in out.stderr
 
 
 @pytest.mark.parametrize("tau", [None, "low", 0.0, 3.5, float("nan"), float("-inf")])

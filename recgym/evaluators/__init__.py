@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recgym import data
+from recgym import data, models
 from recgym.data.log import DataError, InteractionLog
 from recgym.evaluators.sequence import MarkovEvaluator, NetworkEvaluator, SequenceEvaluator
+
+if TYPE_CHECKING:
+    from recgym.models.base import LogModel
 
 SHIPPED = Path(__file__).parent / "weights"
 _LOADED: dict[tuple[str, str], SequenceEvaluator] = {}
@@ -30,22 +34,21 @@ def register(name: str, factory: Callable[[InteractionLog], SequenceEvaluator]) 
 
 def names() -> list[str]:
     """Names that :func:`load` knows."""
-    from recgym import models
-
     return sorted({*models.names(), *_FACTORIES})
 
 
 def folders(name: str, log: InteractionLog) -> list[Path]:
-    """Where a trained evaluator is looked for: the package, then the cache."""
+    """Where a trained model is looked for: the package, then the cache."""
     from recgym.data.paths import cache_dir
 
     own = f"{log.name}-{log.fingerprint[:12]}"  # users' files of one name are many
     return [SHIPPED / log.name / name, cache_dir() / "evaluators" / own / name]
 
 
-def _training_command(name: str, log: InteractionLog) -> str:
+def training_command(name: str, log: InteractionLog) -> str:
     """What trains ``name`` on these data, and not on another variant of them."""
-    start = f"recgym train evaluator --model {name} --dataset"
+    kind = "backbone" if name in models.user_item_names() else "evaluator"
+    start = f"recgym train {kind} --model {name} --dataset"
     if log.name not in data.names():
         return f"{start} PATH (of the file that {log.name} comes from)"
     for variant in data.info(log.name).variants:
@@ -58,8 +61,9 @@ def load(name: str, dataset: str | InteractionLog) -> SequenceEvaluator:
     """A simulated user by name.
 
     Args:
-        name: a trained network (``bert4rec``, ``sasrec``), ``markov`` (counts of the log itself,
-            or the true chain of the synthetic world), or a name given to :func:`register`.
+        name: a trained network (``bert4rec``, ``sasrec``, ``gru4rec``, ``caser``), ``markov``
+            (counts of the log itself, or the true chain of the synthetic world), or a name given
+            to :func:`register`.
         dataset: a name that :func:`recgym.data.load` knows, or a log.
 
     Raises:
@@ -76,28 +80,52 @@ def load(name: str, dataset: str | InteractionLog) -> SequenceEvaluator:
 def _load(name: str, log: InteractionLog) -> SequenceEvaluator:
     from recgym.models import store
 
+    if name in models.user_item_names():
+        raise ValueError(
+            f"{name!r} must know whose history it scores, and a simulated user is P(i | history). "
+            "It serves agents: recgym.evaluators.backbones.scorer."
+        )
     if name not in names():
         raise ValueError(f"There is no evaluator {name!r}. Known: {', '.join(names())}.")
     if name in _FACTORIES:
         return _FACTORIES[name](log)
+    folder, card = find_trained(name, log)
+    tau = card.get("tau")
+    if not isinstance(tau, float) or not -np.inf < tau < 0:
+        raise store.StoreError(
+            f"{folder / store.CARD}: tau must be a negative number, got {tau!r}. "
+            f"Train again: {training_command(name, log)}"
+        )
+    return NetworkEvaluator.read(folder, name=name)
+
+
+def find_trained(name: str, log: InteractionLog) -> tuple[Path, dict[str, Any]]:
+    """(folder, card) of a model that was trained on this log.
+
+    Raises:
+        DataError: there is none on this machine; the message names the command that trains it.
+    """
+    from recgym.models import store
+
     others = ""
     for folder in folders(name, log):
         if not (folder / store.CARD).is_file():
             continue
         card = store.read_json(folder / store.CARD)
         if card.get("data_fingerprint") == log.fingerprint:
-            tau = card.get("tau")
-            if not isinstance(tau, float) or not -np.inf < tau < 0:
-                raise store.StoreError(
-                    f"{folder / store.CARD}: tau must be a negative number, got {tau!r}. "
-                    f"Train again: {_training_command(name, log)}"
-                )
-            return NetworkEvaluator(*store.load_model(folder), name=name)
+            return folder, card
         others = f" ({folder} was trained on another version or variant)"
     raise DataError(
         f"No {name} has been trained on {log!r} on this machine{others}. "
-        f"Run: {_training_command(name, log)}"
+        f"Run: {training_command(name, log)}"
     )
+
+
+def load_trained(name: str, log: InteractionLog) -> tuple[LogModel, dict[str, Any]]:
+    """(model, card) by the name of a model that was trained on this log; see `find_trained`."""
+    from recgym.models import store
+
+    return store.load_model(find_trained(name, log)[0])
 
 
 def _markov(log: InteractionLog) -> MarkovEvaluator:
@@ -108,9 +136,9 @@ def _markov(log: InteractionLog) -> MarkovEvaluator:
     made_up = log.name == "synthetic" and log.fingerprint == data.load("synthetic").fingerprint
     if made_up:
         table = synthetic.default_world().log_transition(last)
-        unseen = lambda histories: table[histories[:, -1]]  # noqa: E731
+        unseen = held_out.of_histories(lambda histories: table[histories[:, -1]])
     else:
-        table = held_out.markov_scorer(log)(last[:, None])
+        table = held_out.markov_scorer(log)(last[:, None], np.zeros_like(last))
         # counts that hold the held-out items would make users look more predictable than they are
         unseen = held_out.markov_scorer(data.leave_last_out(log)[0])
     tau = held_out.evaluate(unseen, held_out.HeldOut.of(log, 1))["log_prob"]

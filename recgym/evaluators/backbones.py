@@ -11,9 +11,10 @@ from collections.abc import Callable
 import numpy as np
 import scipy.sparse as sp
 
+from recgym import models
 from recgym.data.log import InteractionLog
 from recgym.data.splits import windows
-from recgym.evaluators import held_out, load
+from recgym.evaluators import held_out, load, load_trained
 from recgym.evaluators.held_out import Scorer
 from recgym.evaluators.sequence import SequenceEvaluator
 from recgym.models.cooccurrence import cooccurrence_counts, ppmi_vectors
@@ -27,11 +28,13 @@ def names() -> list[str]:
 
 
 def scorer(name: str, log: InteractionLog) -> Scorer:
-    """Log-probabilities (B, N) of the next item for histories (B, L), from ``log`` alone.
+    """Log-probabilities (B, N) of the next item for histories (B, L) of users (B,), from ``log``.
 
     ``popularity``: counts. ``markov``: smoothed first-order counts. ``cooccurrence``: counts of
     pairs at most ten events apart, decayed with distance, summed over the latest items.
-    ``sasrec``: a causal transformer (the one shipped, or trained by ``recgym train evaluator``).
+    ``sasrec``, ``gru4rec``, ``caser``, ``bert4rec``: networks that are shipped, or trained by
+    ``recgym train evaluator``. ``bpr``, ``transrec``: models that know the users, trained by
+    ``recgym train backbone``; they learn to rank, and their probabilities are flat.
 
     Raises:
         ValueError: an unknown name.
@@ -49,8 +52,9 @@ def refuse_the_user(
 
     Judged by scores, so that equal networks or counts are found under any name.
     """
-    histories = windows(log, log.offsets[1:][:8], np.arange(min(8, log.n_users)), 50)
-    if np.allclose(scorer(name, log)(histories), user.log_prob(histories), atol=1e-3):
+    users = np.arange(min(8, log.n_users))
+    histories = windows(log, log.offsets[1:][:8], users, 50)
+    if np.allclose(scorer(name, log)(histories, users), user.log_prob(histories), atol=1e-3):
         raise error(
             f"Backbone {name!r} is this environment's simulated user itself. "
             "Choose another backbone or another evaluator."
@@ -107,17 +111,21 @@ def _cooccurrence(log: InteractionLog) -> Scorer:
         mass = sp.csr_matrix(weights @ profile).toarray() + tiny
         return np.log(mass / mass.sum(axis=1, keepdims=True))
 
-    return score
+    return held_out.of_histories(score)
 
 
 def _network(name: str) -> Callable[[InteractionLog], Scorer]:
-    return lambda log: load(name, log).log_prob
+    return lambda log: held_out.of_histories(load(name, log).log_prob)
 
 
-_NETWORKS = ("sasrec", "bert4rec")
+def _user_item(name: str) -> Callable[[InteractionLog], Scorer]:
+    return lambda log: held_out.network_scorer(load_trained(name, log)[0])
+
+
 _BACKBONES: dict[str, Callable[[InteractionLog], Scorer]] = {
     "popularity": held_out.popularity_scorer,
     "markov": held_out.markov_scorer,
     "cooccurrence": _cooccurrence,
-    **{name: _network(name) for name in _NETWORKS},
+    **{name: _network(name) for name in models.names()},
+    **{name: _user_item(name) for name in models.user_item_names()},
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,28 @@ from recgym.data.splits import windows
 from recgym.evaluators import ranking
 from recgym.models.cooccurrence import cooccurrence_counts
 
-Scorer = Callable[[np.ndarray], np.ndarray]  # (B, L) int64 → (B, N) log-probabilities
+if TYPE_CHECKING:
+    from recgym.models.base import LogModel
+
+Scorer = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Histories (B, L) int64 and whose they are, users (B,) int64 → (B, N) log-probabilities."""
+
+
+def of_histories(score: Callable[[np.ndarray], np.ndarray]) -> Scorer:
+    """What looks at histories alone, such as a simulated user's ``log_prob``, as a scorer."""
+    return lambda histories, users: score(histories)
+
+
+def network_scorer(model: LogModel) -> Scorer:
+    """A model's log-probabilities."""
+    import torch
+
+    def score(histories: np.ndarray, users: np.ndarray) -> np.ndarray:
+        tokens, whose = (torch.as_tensor(np.asarray(x, np.int64)) for x in (histories, users))
+        with torch.inference_mode():
+            return torch.log_softmax(model.user_scores(tokens, whose), dim=1).numpy()
+
+    return score
 
 
 @dataclass(frozen=True)
@@ -47,25 +69,25 @@ class HeldOut:
     def __len__(self) -> int:
         return len(self.row)
 
-    def batch(self, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(histories (B, L) int64, targets (B,) int64, seen items other than the target (B, N))."""
+    def batch(self, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(histories (B, L), users (B,), targets (B,), seen items but the target (B, N) bool)."""
         row = self.row[part]
-        user = self.log.user[row]
+        user = self.log.user[row].astype(np.int64)
         first = self.log.offsets[user]
         seen = np.zeros((len(row), self.log.n_items), dtype=bool)
         events = np.concatenate([np.arange(a, b) for a, b in zip(first, row, strict=True)])
         seen[np.repeat(np.arange(len(row)), row - first), self.log.item[events]] = True
         target = self.log.item[row].astype(np.int64)
         seen[np.arange(len(row)), target] = False
-        return windows(self.log, row, user, self.length), target, seen
+        return windows(self.log, row, user, self.length), user, target, seen
 
 
 def evaluate(scorer: Scorer, held_out: HeldOut, *, batch: int = 256) -> dict[str, float]:
     """HR@10, HR@20, NDCG@10, MRR over the whole catalogue, seen items removed, and mean log P."""
     rank, log_prob = [], []
     for start in range(0, len(held_out), batch):
-        histories, target, seen = held_out.batch(slice(start, start + batch))
-        scores = scorer(histories)
+        histories, users, target, seen = held_out.batch(slice(start, start + batch))
+        scores = scorer(histories, users)
         rank.append(ranking.ranks(scores, target, seen))
         log_prob.append(scores[np.arange(len(target)), target])
     r = np.concatenate(rank)
@@ -82,7 +104,7 @@ def popularity_scorer(log: InteractionLog) -> Scorer:
     """log of (count + 1), normalised: the same for every history."""
     log_prob = np.log(log.popularity + 1.0)
     log_prob -= np.log(np.exp(log_prob).sum())
-    return lambda histories: np.repeat(log_prob[None], len(histories), axis=0)
+    return of_histories(lambda histories: np.repeat(log_prob[None], len(histories), axis=0))
 
 
 def markov_scorer(log: InteractionLog, *, prior: float = 100.0) -> Scorer:
@@ -99,4 +121,4 @@ def markov_scorer(log: InteractionLog, *, prior: float = 100.0) -> Scorer:
         mass = np.where(known, total[np.where(known, last, 0)], 0.0)[:, None]
         return np.log((rows + prior * popularity) / (mass + prior))
 
-    return score
+    return of_histories(score)

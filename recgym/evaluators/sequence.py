@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,6 +88,19 @@ class NetworkEvaluator(SequenceEvaluator):
         self.length = model.config.length - (model.name == "bert4rec")  # [MASK] takes a place
         self.tau = float(card["tau"])
         self.fingerprint = str(card["weights_sha256"])
+
+    @classmethod
+    def read(cls, folder: Path, *, name: str | None = None) -> NetworkEvaluator:
+        """The one stored in ``folder``; ``StoreError`` if what is there cannot be one."""
+        from recgym.models import store
+        from recgym.models.base import NextItemModel
+
+        model, card = store.load_model(folder)
+        if not isinstance(model, NextItemModel):
+            raise store.StoreError(
+                f"{folder} holds a {model.name}, which is no model of histories alone."
+            )
+        return cls(model, card, name=name)
 
     def _log_prob(self, histories: np.ndarray) -> np.ndarray:
         import torch

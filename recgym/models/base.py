@@ -1,4 +1,4 @@
-"""What every next-item model is to the training loop, the store and the evaluators."""
+"""What every trainable model is to the training loop, the store and the evaluators."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recgym.data.log import InteractionLog
+from recgym.data.splits import windows
+
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Fields shared by next-item models. Unknown fields are refused by :meth:`from_dict`."""
+    """Fields shared by all models. Unknown fields are refused by :meth:`from_dict`."""
 
     n_items: int
     length: int = 50
@@ -41,16 +44,48 @@ class ModelConfig:
         return asdict(self)
 
 
-class NextItemModel(nn.Module, ABC):
-    """A network that scores the next item of a history.
+class LogModel(nn.Module, ABC):
+    """A network that is trained on the events of a log and scores items.
 
-    Items are 0..N−1 and padding is N, on the left. Subclasses define ``name``, ``Config``,
-    :meth:`loss` and :meth:`scores`.
+    Items are 0..N−1 and padding is N, on the left. Subclasses define ``name`` and ``Config``.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[ModelConfig]]
     config: Any  # an instance of Config
+
+    @abstractmethod
+    def loss_of_events(
+        self,
+        log: InteractionLog,
+        events: np.ndarray,
+        rng: np.random.Generator,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """The training loss (scalar) of a batch of rows (B,) of the log."""
+
+    @abstractmethod
+    def user_scores(self, histories: Tensor, users: Tensor) -> Tensor:
+        """Logits (B, N) of the item after each history (B, L) int64 of users (B,) int64."""
+
+    def after_step(self) -> None:
+        """Called after each step of the optimiser; a place for constraints."""
+
+    def as_stored(self) -> LogModel:
+        """Round the weights to float16, in which :func:`recgym.models.store.save_model` writes."""
+        self.load_state_dict({key: value.half() for key, value in self.state_dict().items()})
+        return self.eval()
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(p.numel() for p in self.parameters())
+
+
+class NextItemModel(LogModel):
+    """Scores the next item of a history, whoever's it is: can be a simulated user P(i | history).
+
+    Subclasses define :meth:`loss` and :meth:`scores`.
+    """
 
     @abstractmethod
     def loss(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
@@ -64,14 +99,19 @@ class NextItemModel(nn.Module, ABC):
     def initialise_items(self, vectors: np.ndarray) -> None:
         """Start the item embeddings from ``vectors`` (N, d), learned from the training log."""
 
-    def as_stored(self) -> NextItemModel:
-        """Round the weights to float16, in which :func:`recgym.models.store.save_model` writes."""
-        self.load_state_dict({key: value.half() for key, value in self.state_dict().items()})
-        return self.eval()
+    def loss_of_events(
+        self,
+        log: InteractionLog,
+        events: np.ndarray,
+        rng: np.random.Generator,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """The loss of the windows that end with these events."""
+        tokens = windows(log, events + 1, log.user[events], self.config.length + 1)
+        return self.loss(torch.as_tensor(tokens), generator)
 
-    @property
-    def n_parameters(self) -> int:
-        return sum(p.numel() for p in self.parameters())
+    def user_scores(self, histories: Tensor, users: Tensor) -> Tensor:
+        return self.scores(histories)
 
 
 def left_fit(tokens: Tensor, length: int, pad: int) -> Tensor:

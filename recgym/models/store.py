@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from recgym.models.base import NextItemModel
+from recgym.models.base import LogModel
 
 WEIGHTS, CARD = "weights.safetensors", "model.json"
 FORMAT = 1
@@ -74,7 +74,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise StoreError(f"{path} is not a whole safetensors file: {error}") from None
 
 
-def save_model(folder: Path, model: NextItemModel, card: Mapping[str, Any]) -> None:
+def save_model(folder: Path, model: LogModel, card: Mapping[str, Any]) -> None:
     """Write a model as float16 with its configuration; ``card`` says what it was trained on."""
     folder = Path(folder)
     write_tensors(folder / WEIGHTS, {k: v.half() for k, v in model.state_dict().items()})
@@ -83,7 +83,7 @@ def save_model(folder: Path, model: NextItemModel, card: Mapping[str, Any]) -> N
     write_json(folder / CARD, {**head, "weights_sha256": weights, **card})
 
 
-def load_model(folder: Path) -> tuple[NextItemModel, dict[str, Any]]:
+def load_model(folder: Path) -> tuple[LogModel, dict[str, Any]]:
     """(model in float32 and eval mode, its card).
 
     Raises:

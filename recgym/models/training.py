@@ -1,4 +1,4 @@
-"""One plain training loop for next-item models, with validation, checkpoints and resume."""
+"""One plain training loop for all models of a log, with validation, checkpoints and resume."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ import torch
 from torch import nn
 
 from recgym.data.log import InteractionLog
-from recgym.data.splits import windows
 from recgym.models import model_class
-from recgym.models.base import NextItemModel
+from recgym.models.base import LogModel, NextItemModel
 from recgym.models.checkpoint import Checkpoint, identity, moments, restore_moments
 from recgym.models.cooccurrence import ppmi_vectors
 
@@ -28,9 +27,9 @@ class TrainConfig:
     epochs: int = 60
     """Most epochs; the learning rate falls to zero along a cosine over them."""
     batch: int = 64
-    """Windows per step."""
+    """Windows (of user-item models: triples) per step."""
     windows_per_event: float = 0.04
-    """Training windows per epoch, as a share of the log's events; ends are drawn uniformly."""
+    """Windows or triples per epoch, as a share of the log's events; drawn uniformly."""
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     warmup: int = 100
@@ -79,12 +78,22 @@ class Progress:
     seconds: float = 0.0
 
 
-def build(log: InteractionLog, model: str, model_config: dict[str, Any], config: TrainConfig):
-    """A model for ``log`` with its starting weights: PPMI item vectors and popularity biases."""
+def build(
+    log: InteractionLog, model: str, model_config: dict[str, Any], config: TrainConfig
+) -> LogModel:
+    """A model for ``log`` with its starting weights.
+
+    Next-item models start from PPMI item vectors and popularity biases, others as they define.
+    """
     kind = model_class(model)
+    sizes = {"n_items": log.n_items}
+    if any(f.name == "n_users" for f in fields(kind.Config)):
+        sizes["n_users"] = log.n_users
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = kind(kind.Config.from_dict({**model_config, "n_items": log.n_items}))
+        network = kind(kind.Config.from_dict({**model_config, **sizes}))
+    if not isinstance(network, NextItemModel):
+        return network
     if config.init_std > 0:
         vectors = ppmi_vectors(log, network.config.width, window=config.init_window)
         network.initialise_items(vectors * (config.init_std / vectors.std()))
@@ -102,10 +111,10 @@ def fit(
     model_config: dict[str, Any],
     config: TrainConfig,
     *,
-    validate: Callable[[NextItemModel], dict[str, float]] | None = None,
+    validate: Callable[[LogModel], dict[str, float]] | None = None,
     checkpoint: Path | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
-) -> tuple[NextItemModel, Progress]:
+) -> tuple[LogModel, Progress]:
     """Train ``model`` on ``log``; return it as it was at its best validation, and the record.
 
     Without ``validate`` it trains for all epochs. With ``checkpoint`` (a folder) each epoch is
@@ -144,11 +153,10 @@ def fit(
             loss = 0.0
             network.train()
             rows = rng.integers(0, len(log), (n_batches, config.batch))
-            for step, ends in enumerate(rows, start=progress.epoch * n_batches):
+            for step, events in enumerate(rows, start=progress.epoch * n_batches):
                 for group in optimiser.param_groups:
                     group["lr"] = _rate(step, config, config.epochs * n_batches)
-                tokens = windows(log, ends + 1, log.user[ends], network.config.length + 1)
-                value = network.loss(torch.as_tensor(tokens), generator)
+                value = network.loss_of_events(log, events, rng, generator)
                 if not torch.isfinite(value):
                     raise FloatingPointError(
                         f"{model}: the loss became {value.item()} in epoch {progress.epoch + 1}. "
@@ -158,6 +166,7 @@ def fit(
                 value.backward()
                 nn.utils.clip_grad_norm_(network.parameters(), config.clip)
                 optimiser.step()
+                network.after_step()
                 loss += value.item() / n_batches
             progress.epoch += 1
             record = {"epoch": progress.epoch, "loss": loss}

@@ -70,7 +70,7 @@ class CandidateFeatures:
         objective, history = observation["objective"], observation["history"]
         legal = observation["action_mask"] > 0
         rows = np.arange(len(objective))
-        scores = self.score(history)
+        scores = self.score(history, observation["user"])
         ranked = np.where(legal, scores, -np.inf)
         ranked[rows, objective] = -np.inf
         pool = np.argpartition(-ranked, self.pool - 1, axis=1)[:, : self.pool]

@@ -23,7 +23,7 @@ def test_score_by_hand(world):
     obs, _ = world.reset(seed=0)
     vectors = agent.vectors[:-1]
     chosen = agent.predict(obs)[0]
-    ripe = agent.acceptance(obs["history"])[np.arange(8), obs["objective"]] >= 1.0
+    ripe = agent.acceptance(obs["history"], obs["user"])[np.arange(8), obs["objective"]] >= 1.0
     assert 0 < ripe.sum() < 8  # both cases occur
     for row, objective in enumerate(obs["objective"]):
         user = vectors[obs["history"][row, -3:]].mean(axis=0)
@@ -46,7 +46,7 @@ def test_as_printed_it_jumps(world):
 def test_the_objective_waits_until_it_is_ripe(world):
     obs, _ = world.reset(seed=0)
     agent = agents.make("ipg", world)
-    estimate = agent.acceptance(obs["history"])[np.arange(8), obs["objective"]]
+    estimate = agent.acceptance(obs["history"], obs["user"])[np.arange(8), obs["objective"]]
     held_back = agents.make("ipg", world, threshold=float(np.sort(estimate)[4]))
     chosen = held_back.predict(obs)[0] == obs["objective"]
     assert np.array_equal(chosen, estimate >= np.sort(estimate)[4])
@@ -59,8 +59,8 @@ def test_real_next_items_are_mostly_accepted(world):
     from recgym.evaluators.held_out import HeldOut
 
     agent = agents.make("ipg", world)
-    histories, target, _ = HeldOut.of(agent.problem.log, 50).batch(slice(0, 300))
-    estimate = agent.acceptance(histories)
+    histories, users, target, _ = HeldOut.of(agent.problem.log, 50).batch(slice(0, 300))
+    estimate = agent.acceptance(histories, users)
     assert estimate[np.arange(300), target].mean() > 2 * estimate.mean()
     assert (estimate <= 1).all()
 

@@ -31,7 +31,7 @@ def test_cards_tell_the_truth(name):
     """The card's metrics are what the shipped weights score on the held-out last items."""
     log = data.load("ml-latest-small")
     user = evaluators.load(name, log)
-    found = held_out.evaluate(user.log_prob, held_out.HeldOut.of(log, 50))
+    found = held_out.evaluate(held_out.of_histories(user.log_prob), held_out.HeldOut.of(log, 50))
     for key, value in user.card["metrics"].items():
         assert found[key] == pytest.approx(value, abs=2e-3), key
     assert user.tau == pytest.approx(found["log_prob"], abs=1e-3)
@@ -52,8 +52,9 @@ def test_held_out_by_hand():
         "t", np.array([0, 0, 0, 1, 1]), np.array([0, 1, 0, 2, 1]), item_ids=np.arange(3)
     )
     last = held_out.HeldOut.of(log, 4)
-    histories, target, seen = last.batch(slice(None))
+    histories, users, target, seen = last.batch(slice(None))
     assert histories.tolist() == [[3, 3, 0, 1], [3, 3, 3, 2]]
+    assert users.tolist() == [0, 1]
     assert target.tolist() == [0, 1]
     # item 0 was seen by user 0, but it is what is to be predicted
     assert seen.tolist() == [[False, True, False], [False, False, True]]
@@ -79,7 +80,7 @@ def test_bad_histories(histories, words):
 
 
 def test_unknown_names_and_untrained_models():
-    with pytest.raises(ValueError, match="Known: bert4rec, markov, sasrec"):
+    with pytest.raises(ValueError, match="Known: bert4rec, caser, gru4rec, markov, sasrec"):
         evaluators.load("oracle", "ml-latest-small")
     with pytest.raises(
         data.DataError, match="recgym train evaluator --model bert4rec --dataset syn"
@@ -146,10 +147,11 @@ class TestBackbones:
     def test_scores(self, log, name):
         score = backbones.scorer(name, log)
         histories = np.array([[40, 40, 3], [1, 2, 3], [40, 40, 40]])
-        scores = score(histories)
+        users = np.arange(3)
+        scores = score(histories, users)
         assert scores.shape == (3, 40)
         assert np.isfinite(scores).all()
-        assert np.array_equal(score(histories[:1])[0], scores[0])
+        assert np.array_equal(score(histories[:1], users[:1])[0], scores[0])
 
     @pytest.mark.parametrize("name", ["markov", "cooccurrence"])
     def test_better_than_popularity(self, log, name):
@@ -157,6 +159,13 @@ class TestBackbones:
         test = held_out.HeldOut.of(log, 10)
         floor = held_out.evaluate(backbones.scorer("popularity", train), test)
         assert held_out.evaluate(backbones.scorer(name, train), test)["MRR"] > floor["MRR"]
+
+    @pytest.mark.parametrize("name", ["popularity", "markov", "cooccurrence"])
+    def test_scores_are_log_probabilities(self, log, name):
+        """Candidate features measure them in nats below the best."""
+        histories = np.array([[40, 40, 3], [1, 2, 3], [40, 40, 40]])
+        scores = backbones.scorer(name, log)(histories, np.arange(3))
+        np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, atol=1e-6)
 
     def test_vectors_are_units(self, log):
         norms = np.linalg.norm(backbones.item_vectors(log), axis=1)
@@ -175,9 +184,3 @@ def test_tau_of_counts_is_taken_on_items_they_have_not_counted():
     in_sample = held_out.evaluate(held_out.markov_scorer(log), test)["log_prob"]
     assert in_sample > honest + 1
     assert evaluators.load("markov", log).tau == pytest.approx(honest)
-
-    @pytest.mark.parametrize("name", ["popularity", "markov", "cooccurrence"])
-    def test_scores_are_log_probabilities(self, log, name):
-        """Candidate features measure them in nats below the best."""
-        scores = backbones.scorer(name, log)(np.array([[40, 40, 3], [1, 2, 3], [40, 40, 40]]))
-        np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, atol=1e-6)

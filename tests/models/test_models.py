@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from recgym import data
-from recgym.models import model_class, names
+from recgym.models import model_class, names, training
 from recgym.models.base import left_fit
 from recgym.models.cooccurrence import cooccurrence_counts, ppmi_vectors
+from recgym.models.gru4rec import to_left
 
 N, LENGTH = 30, 12
 
@@ -87,6 +88,83 @@ def test_bert4rec_sees_both_sides():
     assert not torch.allclose(model.scores(tokens), model.scores(changed))
 
 
+def test_gru4rec_padding_does_not_touch_the_state():
+    """A pre-padded history gives what a plain recurrence over its items alone gives."""
+    model = build("gru4rec", layers=2)
+    tokens = histories()
+    scores = model.scores(tokens)
+    for row, expected in zip(tokens, scores, strict=True):
+        items = row[row != N]
+        if len(items) == 0:
+            torch.testing.assert_close(expected, model.bias)
+            continue
+        state = model.gru(model.item(items[None]))[0][0, -1]
+        torch.testing.assert_close(expected, model._logits(state), atol=1e-5, rtol=0)
+    model.item.weight.data[N] = 99.0
+    assert torch.equal(model.scores(tokens), scores)
+
+
+def test_gru4rec_sees_no_future():
+    model = build("gru4rec")
+    tokens = to_left(histories(rows=6), N)
+    for place in range(1, LENGTH):
+        changed = tokens.clone()
+        changed[:, place] = (changed[:, place] + 1) % N
+        before, after = model.hidden(tokens), model.hidden(changed)
+        torch.testing.assert_close(after[:, :place], before[:, :place])
+        assert not torch.allclose(after[:, place], before[:, place])
+
+
+def test_to_left_by_hand():
+    tokens = torch.tensor([[9, 9, 1], [2, 3, 4], [9, 9, 9]])
+    assert to_left(tokens, 9).tolist() == [[1, 9, 9], [2, 3, 4], [9, 9, 9]]
+
+
+def test_caser_predicts_the_last_item_from_those_before_it():
+    """The loss of a window is the cross-entropy of `scores` of its history, which lacks it."""
+    model = build("caser")
+    tokens = histories()
+    tokens[:, -1] = torch.arange(20)
+    expected = torch.nn.functional.cross_entropy(model.scores(tokens[:, :-1]), tokens[:, -1])
+    torch.testing.assert_close(model.loss(tokens, torch.Generator()), expected)
+
+
+def test_caser_padding_is_a_row_of_zeros():
+    model = build("caser")
+    tokens = histories()
+    scores = model.scores(tokens)
+    model.item.weight.data[N] = 99.0
+    assert torch.equal(model.scores(tokens), scores)
+
+
+def test_caser_filters_by_hand():
+    """L = 2, one filter of each kind: heights 1 and 2, and a weighted sum of the rows."""
+    kind = model_class("caser")
+    torch.manual_seed(0)
+    model = kind(kind.Config(n_items=N, length=2, width=3, horizontal=1, vertical=1))
+    first, second = model.item.weight[4], model.item.weight[7]
+    one, two = (conv.weight[0] for conv in model.horizontal)  # (d, height)
+    bias = [conv.bias[0] for conv in model.horizontal]
+    alone = torch.stack([first @ one[:, 0], second @ one[:, 0]]).max() + bias[0]
+    pair = first @ two[:, 0] + second @ two[:, 1] + bias[1]
+    rows = model.vertical.weight[0, 0] * first + model.vertical.weight[0, 1] * second
+    features = torch.cat([torch.stack([alone, pair]).relu(), rows])
+    expected = model.out @ model.dense(features).relu() + model.bias
+    found = model.eval().scores(torch.tensor([[4, 7]]))[0]
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("name", names())
+def test_items_start_from_cooccurrence(name):
+    log = tiny_log(np.random.default_rng(0).integers(0, N, 400), np.arange(400) // 20)
+    network = training.build(log, name, {"width": 8, "length": 6}, training.TrainConfig())
+    vectors = ppmi_vectors(log, 8)
+    expected = torch.as_tensor(vectors * (0.1 / vectors.std()))
+    torch.testing.assert_close(network.item.weight[:N].detach(), expected)
+    counts = np.log1p(log.popularity)
+    np.testing.assert_allclose(network.bias.detach(), counts - counts.mean(), atol=1e-6)
+
+
 @pytest.mark.parametrize("name", names())
 def test_only_the_window_counts(name):
     model = build(name)
@@ -125,7 +203,7 @@ def test_loss_of_windows_with_little(name):
 
 
 def test_unknown_model_and_settings_are_refused():
-    with pytest.raises(ValueError, match="Known: bert4rec, sasrec"):
+    with pytest.raises(ValueError, match="Known: bert4rec, bpr, caser, gru4rec, sasrec, transrec"):
         model_class("gru")
     with pytest.raises(ValueError, match="depth"):
         model_class("sasrec").Config.from_dict({"n_items": 3, "depth": 2})

@@ -70,16 +70,18 @@ class IPG(Agent):
         target = items[objective]
         pull = target @ items.T - self._cosine(user, target)[:, None]  # (B, N)
         value = pull / (1 + np.exp(-user @ items.T))
-        ripe = self.acceptance(history)[rows, objective] >= self.config.threshold
+        ripe = (
+            self.acceptance(history, observation["user"])[rows, objective] >= self.config.threshold
+        )
         ripe |= observation["steps_left"] == 1
         value[~legal] = -np.inf
         value[rows[~ripe], objective[~ripe]] = -np.inf
         nothing_else = ~np.isfinite(value).any(axis=1)
         return np.where(nothing_else, objective, value.argmax(axis=1))
 
-    def acceptance(self, history: np.ndarray) -> np.ndarray:
-        """(B, N): the estimated chance that each item is accepted after a history (B, L)."""
-        return np.exp(np.minimum(self.score(history) - self.tau, 0.0))
+    def acceptance(self, history: np.ndarray, user: np.ndarray) -> np.ndarray:
+        """(B, N): the estimated chance of each item after histories (B, L) of users (B,)."""
+        return np.exp(np.minimum(self.score(history, user) - self.tau, 0.0))
 
     def _user(self, history: np.ndarray) -> np.ndarray:
         """(B, d): the mean of the latest items' vectors, zero for an empty history."""

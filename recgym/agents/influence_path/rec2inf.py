@@ -56,7 +56,7 @@ class Rec2Inf(Agent):
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
         legal = observation["action_mask"] > 0
         objective = observation["objective"]
-        scores = np.where(legal, self.score(observation["history"]), -np.inf)
+        scores = np.where(legal, self.score(observation["history"], observation["user"]), -np.inf)
         top = best_first(scores, self.config.k)  # (B, k)
         distance = np.square(self.features[top] - self.features[objective][:, None]).sum(axis=2)
         distance[~np.take_along_axis(legal, top, axis=1)] = np.inf
