@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -94,7 +94,10 @@ def methods(dataset: str) -> tuple[Entry, ...]:
             for backbone in (*BACKBONES, OURS)
         ),
         *(rec2inf(backbone, "embedding", True) for backbone in (*BACKBONES, OURS)),
-        *(Entry(f"pf2inf[{method}]", "pf2inf", {"method": method}) for method in ("dijkstra", "mst")),
+        *(
+            Entry(f"pf2inf[{method}]", "pf2inf", {"method": method})
+            for method in ("dijkstra", "mst")
+        ),
         Entry("ipg", "ipg"),
         Entry("random_candidates", "random_candidates"),
         *(Entry(name, name) for name in ("random", "jump")),
@@ -124,6 +127,7 @@ def suite(dataset: str | None = None, variant: str = "clean", *, quick: bool = F
         main="return",
         unit="user",
         env_kwargs=where(dataset, variant),
+        prepare=prepare,
     )
     return replace(found, seeds=(0,), tasks=100) if quick else found
 
@@ -134,7 +138,26 @@ def where(dataset: str | None, variant: str) -> dict[str, Any]:
     return found if variant == "clean" else {**found, "variant": variant}
 
 
-def models(entries: Iterable[Entry], evaluator: str = "bert4rec") -> list[str]:
+def prepare(suite: Suite, tell: Callable[[str, str, float], None]) -> None:
+    """Train the models that the suite's agents and simulated users need and that are missing.
+
+    Raises:
+        DataError: the data set is not on this machine; the message says how to get it.
+    """
+    from recgym import data
+    from recgym.evaluators import recipes
+
+    dataset = str(suite.env_kwargs.get("dataset", DEFAULT))
+    log = data.load(dataset, str(suite.env_kwargs.get("variant", "clean")))
+    for model in needed(suite.entries, str(suite.env_kwargs.get("evaluator", "bert4rec"))):
+        epochs = recipes.recipe(model, log.name).training_config().epochs
+        what = f"{model} on {log.name}"
+        recipes.ensure(
+            model, log, lambda stage, now, w=what, n=epochs: tell(w, stage, now.epoch / n)
+        )
+
+
+def needed(entries: Iterable[Entry], evaluator: str = "bert4rec") -> list[str]:
     """Names of the trained models that these agents and the simulated user need."""
     from recgym import agents, models
 

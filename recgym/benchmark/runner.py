@@ -284,6 +284,7 @@ def bench(
     jobs: int | None = None,
     executor: Executor | None = None,
     on_event: Callable[[str, RunSpec, Path], None] | None = None,
+    on_prepare: Callable[[str, str, float], None] | None = None,
 ) -> BenchResult:
     """Make every run of a suite that ``out`` does not hold yet.
 
@@ -293,6 +294,7 @@ def bench(
         jobs: processes at a time; None is the number of CPUs, at most the number of runs.
         executor: anything with ``submit`` of ``concurrent.futures``, instead of local processes.
         on_event: called with ``"skipped"``, ``"finished"`` or ``"failed"``, the run and its file.
+        on_prepare: called while what all runs need is made, with what, the stage, the share done.
 
     Returns:
         What was done. After Ctrl-C, ``interrupted`` is true and finished runs are kept.
@@ -314,6 +316,8 @@ def bench(
                 if spec.path(folder) in done:
                     tell("skipped", spec, spec.path(folder))
             todo = [spec for spec in specs if spec.path(folder) not in done]
+            if todo and suite.prepare is not None:
+                suite.prepare(suite, on_prepare or (lambda what, stage, share: None))
             finished, failed, interrupted = _all(todo, folder, jobs, executor, tell)
     except Timeout:
         raise BenchmarkError(

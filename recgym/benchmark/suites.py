@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -65,6 +65,11 @@ class Suite:
     """Evaluation tasks per run, the first of ``evaluation_tasks(seed)``; None is all."""
     split: str = "test"
     """What agents are judged on; settings are chosen on ``validation``."""
+    prepare: Callable[[Suite, Callable[[str, str, float], None]], None] | None = None
+    """Makes what all runs need, e.g. trains their models where that was not done yet.
+
+    It is given the suite and a function to call with what is made, the stage and the share done.
+    """
 
     def __post_init__(self) -> None:
         labels = [entry.slug for entry in self.entries]

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recgym.benchmark.scoring import Estimate
 from recgym.benchmark.table import Table
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 AGENTS, RUNS = "agents.csv", "runs.csv"
 
 
 def write(table: Table, folder: Path) -> tuple[Path, Path]:
-    """Write ``agents.csv`` (estimates with intervals) and ``runs.csv`` (one line per run).
+    """Write the frames of :func:`frames` as ``agents.csv`` and ``runs.csv``."""
+    return save(*frames(table), folder)
 
-    ``agents.csv`` has a row for each agent, metric and statistic: mean, interquartile mean
+
+def frames(table: Table) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(agents, runs): the estimates with intervals, and one line per run.
+
+    ``agents`` has a row for each agent, metric and statistic: mean, interquartile mean
     (``iqm``) and, for the main metric, the paired difference from the reference agent
-    (``difference``). ``runs.csv`` has configuration, versions, fingerprint, command, seconds and
+    (``difference``). ``runs`` has configuration, versions, fingerprint, command, seconds and
     memory of each run with the mean of its main metric.
     """
     import pandas as pd
@@ -45,10 +54,15 @@ def write(table: Table, folder: Path) -> tuple[Path, Path]:
             agents.append(line(row, main, against, row.difference))
         for header, value in zip(row.headers, row.per_seed, strict=True):
             runs.append({main: float(np.round(value, 6)), **_flat(header)})
+    return pd.DataFrame(agents), pd.DataFrame(runs)
+
+
+def save(agents: pd.DataFrame, runs: pd.DataFrame, folder: Path) -> tuple[Path, Path]:
+    """Write both frames into ``folder``; the paths of ``agents.csv`` and ``runs.csv``."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = folder / AGENTS, folder / RUNS
-    pd.DataFrame(agents).to_csv(paths[0], index=False, float_format="%.4f", lineterminator="\n")
-    pd.DataFrame(runs).to_csv(paths[1], index=False, lineterminator="\n")
+    agents.to_csv(paths[0], index=False, float_format="%.4f", lineterminator="\n")
+    runs.to_csv(paths[1], index=False, lineterminator="\n")
     return paths
 
 

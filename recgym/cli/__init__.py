@@ -184,9 +184,25 @@ def bench(
     """Run all agents of a suite with all seeds, in parallel, and print the report."""
     from recgym.cli.bench import run_bench
 
-    raise typer.Exit(run_bench(
-            suite, out, quick=quick, jobs=jobs, dataset=dataset, variant=variant
-        ))
+    raise typer.Exit(
+        run_bench(suite, out, quick=quick, jobs=jobs, dataset=dataset, variant=variant)
+    )
+
+
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(metavar="STUDY", help="e.g. influence-path-horizon")],
+    out: Annotated[Path, typer.Option(help="folder of the CSVs; an unfinished study continues")],
+    dataset: Annotated[
+        str | None, typer.Option(help="a name from `recgym data list` [default: the embedded one]")
+    ] = None,
+    variant: Annotated[str, typer.Option(help="clean or paper")] = "clean",
+    jobs: Annotated[int | None, typer.Option(help="processes at a time [default: CPUs]")] = None,
+) -> None:
+    """Run a suite for every value of what the study varies; write agents.csv and runs.csv."""
+    from recgym.cli.bench import run_study
+
+    raise typer.Exit(run_study(name, out, jobs=jobs, dataset=dataset, variant=variant))
 
 
 @app.command()

@@ -1,14 +1,16 @@
-"""``recgym bench``, ``recgym report`` and ``recgym demo``."""
+"""``recgym bench``, ``recgym study``, ``recgym report`` and ``recgym demo``."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from recgym.benchmark import making, suites
+from recgym.benchmark import making, studies, suites, summary
 from recgym.benchmark.files import BenchmarkError
-from recgym.benchmark.runner import RunSpec, bench, specs_of
+from recgym.benchmark.runner import BenchResult, RunSpec, bench, specs_of
 
 DEMO_SUITE = "influence-path"
 
@@ -23,15 +25,57 @@ def run_bench(
     variant: str = "clean",
 ) -> int:
     """Run a suite with progress and print its report; the exit code."""
+    if name not in suites.SUITES:
+        raise BenchmarkError(making.unknown("suite", name, suites.SUITES, "recgym bench SUITE"))
+    _check(jobs, dataset, variant)
+    suite = suites.get(name, quick=quick, dataset=dataset, variant=variant)
+    making.check_env_id(suite.env_id)
+    total = len(specs_of(suite))
+    result = _with_progress(
+        suite.name, total, out, lambda **tell: bench(suite, out, jobs=jobs, **tell)
+    )
+    if not result.interrupted and (result.finished or result.skipped):
+        print_report(out)
+    return _exit_code(result)
+
+
+def run_study(
+    name: str,
+    out: Path,
+    *,
+    jobs: int | None = None,
+    dataset: str | None = None,
+    variant: str = "clean",
+) -> int:
+    """Run every setting of a study with progress; write its CSVs; the exit code."""
+    if name not in studies.STUDIES:
+        raise BenchmarkError(making.unknown("study", name, studies.STUDIES, "recgym study STUDY"))
+    _check(jobs, dataset, variant)
+    study = studies.get(name, dataset, variant)
+    total = sum(len(specs_of(suite)) for suite in study.suites.values())
+    result = _with_progress(
+        study.name, total, out, lambda **tell: studies.run(study, out, jobs=jobs, **tell)
+    )
+    if not result.interrupted and (result.finished or result.skipped):
+        for path in summary.save(*studies.frames(study, out), out):
+            print(path)
+    return _exit_code(result)
+
+
+def _check(jobs: int | None, dataset: str | None, variant: str) -> None:
+    from recgym import data
+
+    if jobs is not None and jobs < 1:
+        raise BenchmarkError(f"--jobs must be at least 1, got {jobs}")
+    if dataset is not None:
+        data.load(dataset, variant)  # tells what is wrong with the name, or how to get the data
+
+
+def _with_progress(name: str, total: int, out: Path, work: Callable[..., BenchResult]):
+    """Call ``work`` with the two functions that tell of its progress; say where it stopped."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    if name not in suites.SUITES:
-        raise BenchmarkError(making.unknown("suite", name, suites.SUITES, "recgym bench SUITE"))
-    if jobs is not None and jobs < 1:
-        raise BenchmarkError(f"--jobs must be at least 1, got {jobs}")
-    suite = suites.get(name, quick=quick, dataset=dataset, variant=variant)
-    making.check_env_id(suite.env_id)
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -40,7 +84,8 @@ def run_bench(
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task(suite.name, total=len(specs_of(suite)))
+        bar = progress.add_task(name, total=total)
+        made: dict[str, Any] = {}
 
         def tell(event: str, spec: RunSpec, path: Path) -> None:
             progress.advance(bar)
@@ -49,23 +94,30 @@ def run_bench(
                 f"{mark}  {spec.label}, seed {spec.seed}  {path}", markup=False, highlight=False
             )
 
-        result = bench(suite, out, jobs=jobs, on_event=tell)
+        def prepare(what: str, stage: str, share: float) -> None:
+            if what not in made:
+                made[what] = progress.add_task(what, total=100)
+                progress.console.print(f"train {what}", markup=False, highlight=False)
+            done = min(100, round(100 * share))
+            progress.update(made[what], description=f"{what}, {stage}", completed=done)
+
+        result = work(on_event=tell, on_prepare=prepare)
     if result.interrupted:
         kept = len(result.finished) + len(result.skipped)
         again = shlex.join(["recgym", *sys.argv[1:]])
         console.print(
-            f"Stopped: {kept} of {len(specs_of(suite))} runs are finished and kept in {out}. "
-            f"To go on: {again}",
+            f"Stopped: {kept} of {total} runs are finished and kept in {out}. To go on: {again}",
             markup=False,
             highlight=False,
         )
-        return 130
-    if result.finished or result.skipped:
-        print_report(out)
     for path in result.failed:
         last = path.read_text(encoding="utf-8").rstrip().rpartition("\n")[2]
         console.print(f"FAILED  {path}: {last}", markup=False, style="red", highlight=False)
-    return 1 if result.failed else 0
+    return result
+
+
+def _exit_code(result: BenchResult) -> int:
+    return 130 if result.interrupted else 1 if result.failed else 0
 
 
 def print_report(folder: Path) -> None:

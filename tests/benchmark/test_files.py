@@ -70,7 +70,7 @@ def _damage(path, old: str, new: str) -> None:
         (lambda p: p.write_text("# {not json\n1,2\n"), "not JSON"),
         (lambda p: p.write_text(p.read_text()[:-4]), "digest"),
         (lambda p: _damage(p, ",0.1,", ",9.1,"), "digest"),
-        (lambda p: _damage(p, '"schema": 1', '"schema": 99'), "schema 99"),
+        (lambda p: _damage(p, '"schema": 2', '"schema": 99'), "schema 99"),
         (lambda p: _damage(p, '"sees"', '"seen"'), "lacks sees"),
     ],
 )

@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 from tiny_bench import SUITE
 
-from recgym.benchmark import files, making, suites
+from recgym.benchmark import files, making, studies, suites
 from recgym.benchmark.files import BenchmarkError
 from recgym.benchmark.runner import bench, run, specs_of
 from recgym.benchmark.suites import Entry
@@ -192,28 +192,39 @@ def test_a_bench_that_is_stopped_and_started_again_loses_and_repeats_nothing(tmp
     assert not list(tmp_path.glob(f".*{files.TEMPORARY}"))
 
 
-def test_suites_are_consistent_with_the_registry():
+SUITES = [
+    *(suites.get(name, quick=quick) for name in suites.SUITES for quick in (False, True)),
+    *(suites.get("influence-path", dataset=name) for name in ("ml-1m", "lastfm-2k")),
+    *(
+        suite
+        for name in studies.names()
+        for dataset in (None, "lastfm-2k")
+        for suite in studies.get(name, dataset).suites.values()
+    ),
+]
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
+def test_suites_are_consistent_with_the_registry(suite):
     from recgym import agents
 
-    for table in (suites.SUITES, suites.QUICK):
-        for name, suite in table.items():
-            assert suite.name == name
-            assert suite.env_id in making.env_ids()
-            known = agents.names(suite.env_id)
-            assert {entry.agent for entry in suite.entries} <= set(known)
-            for entry in suite.entries:
-                settings = agents.agent_class(entry.agent, suite.env_id).Config
-                settings.from_dict(dict(entry.config))
-            paths = [spec.path(Path()) for spec in specs_of(suite)]
-            assert len(set(paths)) == len(suite.entries) * len(suite.seeds)
-    assert set(suites.QUICK) == set(suites.SUITES)
+    assert suite.env_id in making.env_ids()
+    assert {entry.agent for entry in suite.entries} <= set(agents.names(suite.env_id))
+    for entry in suite.entries:
+        settings = agents.agent_class(entry.agent, suite.env_id).Config
+        settings.from_dict(dict(entry.config))
+    paths = [spec.path(Path()) for spec in specs_of(suite)]
+    assert len(set(paths)) == len(suite.entries) * len(suite.seeds)
+
+
+def test_the_suites_metrics_are_the_environments():
     env = making.vector_env(TINY, 1, "test", "Disabled", {})
     env.reset(seed=0)
     while True:
         infos = env.step(np.array([env.unwrapped.action_masks()[0].argmax()]))[-1]
         if "metrics" in infos:
             break
-    shown = {metric.key for metric in suites.INFLUENCE_PATH.metrics}
+    shown = {metric.key for metric in suites.get("influence-path").metrics}
     assert shown <= set(infos["metrics"])
 
 

@@ -3,8 +3,9 @@
 import sys
 from pathlib import Path
 
+from recgym.benchmark.influence_path import METRICS
 from recgym.benchmark.runner import bench
-from recgym.benchmark.suites import INFLUENCE_PATH, Entry, Suite
+from recgym.benchmark.suites import Entry, Suite
 
 SUITE = Suite(
     name="tiny",
@@ -12,7 +13,7 @@ SUITE = Suite(
     env_id="recgym/InfluencePathTiny-v0",
     entries=(Entry("random", "random"), Entry("jump", "jump")),
     seeds=(0, 1, 2),
-    metrics=INFLUENCE_PATH.metrics,
+    metrics=METRICS,
     main="return",
     unit="user",
 )

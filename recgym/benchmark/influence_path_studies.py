@@ -1,0 +1,215 @@
+"""The studies of InfluencePath: Tables V and VI and Figs. 6 and 7 of the IRS paper, and past it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from recgym.benchmark.influence_path import (
+    BACKBONES,
+    DEFAULT,
+    IRN,
+    OURS,
+    irn,
+    rec2inf,
+    suite,
+    vanilla,
+)
+from recgym.benchmark.studies import Study
+from recgym.benchmark.suites import Entry, Suite
+
+HORIZONS = (5, 10, 15, 20, 25, 30)
+CANDIDATES = (10, 20, 30, 40, 50)
+W_T = (0.0, 0.25, 0.5, 0.75, 1.0, 2.0, 4.0, 8.0)
+STRONG = ("sasrec", "caser", "gru4rec", OURS)
+JUDGES = ("bert4rec", "sasrec", "gru4rec", "caser")
+
+# Table VI, one setting at a time around the paper's choice; l_min stays 20.
+SEARCH: Mapping[str, tuple[float, ...]] = {
+    "longest": (30, 40, 50, 60, 70, 80),
+    "batch": (64, 128, 256, 512),
+    "learning_rate": (1e-4, 5e-4, 1e-3, 3e-3, 8e-3, 1e-2),
+    "width": (10, 20, 30, 40),
+    "user_width": (4, 6, 8, 10, 12),
+    "layers": (4, 5, 6, 7, 8),
+    "w_t": (0.0, 0.25, 0.5, 0.75, 1.0),
+    "heads": (1, 2, 4, 5, 8),
+}
+
+
+def study(name: str, dataset: str | None, variant: str) -> Study:
+    """A study by its name in :data:`recgym.benchmark.studies.STUDIES`."""
+    build = _BUILD[name.removeprefix("influence-path-")]
+    return build(name, suite(dataset, variant))
+
+
+def _dataset(base: Suite) -> str:
+    return str(base.env_kwargs.get("dataset", DEFAULT))
+
+
+def _part(base: Suite, name: str, entries: Iterable[Entry], **env: Any) -> Suite:
+    """The base suite with other agents, in an environment with other arguments."""
+    return replace(base, name=name, entries=tuple(entries), env_kwargs={**base.env_kwargs, **env})
+
+
+def masks(name: str, base: Suite) -> Study:
+    """Table V: no weight, one weight for all, a weight of each user's own."""
+    entries = [
+        irn(_dataset(base), f"irn[type {kind}, gap {gap}]", mask_type=kind, gap=gap)
+        for gap in ("left", 0)
+        for kind in (1, 2, 3)
+    ]
+    return Study(name, "Masks", "mask type", {"all": _part(base, name, entries)})
+
+
+def horizon(name: str, base: Suite) -> Study:
+    """Fig. 6: SR against M."""
+    dataset = _dataset(base)
+    entries = [
+        irn(dataset, "irn[gap left]", gap="left"),
+        irn(dataset, "irn[gap 3]", gap=3),
+        irn(dataset, "irn[nearest]", nearest=True),
+        *(rec2inf(b, distance) for distance in ("genre", "embedding") for b in STRONG),
+        Entry("pf2inf[dijkstra]", "pf2inf"),
+    ]
+    suites = {f"M = {m}": _part(base, name, entries, horizon=m) for m in HORIZONS}
+    return Study(name, "Path length", "M, recommendations", suites, ("SR", "SR_acc"))
+
+
+def aggressiveness(name: str, base: Suite) -> Study:
+    """Fig. 7: k of Rec2Inf against w_t of IRN, w_t also beyond what it was trained with."""
+    dataset = _dataset(base)
+    entries, levels = [], {}
+    for w_t in W_T:
+        made = irn(dataset, f"irn[w_t {w_t:g} in decoding]", decode_w_t=w_t)
+        entries.append(made)
+        levels[made.label] = ("irn, decoded with w_t", w_t)
+    if dataset == "lastfm-2k":
+        for w_t in (w for w in W_T if w <= 1):
+            made = irn(dataset, f"irn[w_t {w_t:g} in training]", w_t=w_t)
+            entries.append(made)
+            levels[made.label] = ("irn, trained with w_t", w_t)
+    for backbone in STRONG:
+        for distance in ("genre", "embedding"):
+            for k in CANDIDATES:
+                base_entry = rec2inf(backbone, distance)
+                label = f"rec2inf[{backbone}, {distance}, k {k}]"
+                entries.append(
+                    replace(base_entry, label=label, config={**base_entry.config, "k": k})
+                )
+                levels[label] = (f"rec2inf[{backbone}, {distance}], k", k)
+    only = {"all": _part(base, name, entries)}
+    return Study(name, "Aggressiveness", "k or w_t", only, ("SR", "log_ppl"), levels)
+
+
+def acceptance(name: str, base: Suite) -> Study:
+    """Users who may refuse (future work 4), with and without planning around a refusal."""
+    dataset = _dataset(base)
+    agents = [
+        Entry("maskable_ppo", "maskable_ppo"),
+        Entry("model_ppo", "model_ppo"),
+        irn(dataset, "irn[gap left]"),
+        irn(dataset, "irn[gap 0]", gap=0),
+        irn(dataset, "irn[nearest, final offer]", nearest=True, final_offer=True),
+        vanilla("sasrec"),
+        *(rec2inf(b, "embedding", offer) for b in ("sasrec", OURS) for offer in (False, True)),
+        Entry("pf2inf[dijkstra]", "pf2inf"),
+        Entry("ipg", "ipg"),
+        Entry("lookahead", "lookahead"),
+        *(Entry(agent, agent) for agent in ("popularity", "jump", "random")),
+    ]
+    stubborn = [replace(e, config={**e.config, "replan": False}) for e in agents]
+    suites = {
+        "passive": _part(base, name, agents),
+        "sampled": _part(base, name, agents, acceptance="sampled"),
+        "sampled, no replanning": _part(base, name, stubborn, acceptance="sampled"),
+    }
+    return Study(name, "Users who may refuse", "acceptance", suites, ("SR", "return"))
+
+
+def genre(name: str, base: Suite) -> Study:
+    """Objectives that are a whole genre (future work 3) beside single items."""
+    dataset = _dataset(base)
+    agents = [
+        Entry("maskable_ppo", "maskable_ppo"),
+        Entry("model_ppo", "model_ppo"),
+        irn(dataset, "irn[gap left]"),
+        irn(dataset, "irn[nearest, final offer]", nearest=True, final_offer=True),
+        vanilla("sasrec"),
+        *(
+            rec2inf(b, distance, True)
+            for distance in ("genre", "embedding")
+            for b in ("sasrec", OURS)
+        ),
+        Entry("pf2inf[dijkstra]", "pf2inf"),
+        Entry("ipg", "ipg"),
+        Entry("lookahead", "lookahead"),
+        *(Entry(agent, agent) for agent in ("popularity", "jump", "random")),
+    ]
+    suites = {
+        "item": _part(base, name, agents),
+        "genre": _part(base, name, agents, objective="genre"),
+    }
+    return Study(name, "Genres as objectives", "objective", suites, ("return", "SR_acc"))
+
+
+def transfer(name: str, base: Suite) -> Study:
+    """Every agent judged by every simulated user, whoever it was tuned on.
+
+    Agents are made and trained in the world of the user in brackets, or of BERT4Rec, and judged in
+    that of the setting.
+    """
+    dataset = _dataset(base)
+    home = {"evaluator": "bert4rec"}
+    everywhere = [
+        irn(dataset, "irn[gap left]"),
+        irn(dataset, "irn[nearest, final offer]", nearest=True, final_offer=True),
+        *(rec2inf(b, "embedding", True) for b in (*BACKBONES, OURS)),
+        Entry("pf2inf[dijkstra]", "pf2inf"),
+        Entry("ipg", "ipg"),
+        Entry("jump", "jump"),
+        *(
+            Entry(f"model_ppo[{user}]", "model_ppo", {"user": user})
+            for user in JUDGES
+            if user != "bert4rec"
+        ),
+    ]
+    tuned = [
+        Entry(f"{agent}[{user}]", agent, train_env={"evaluator": user})
+        for agent in ("maskable_ppo", "lookahead")
+        for user in JUDGES
+    ]
+    agents = [*tuned, *(replace(entry, train_env=home) for entry in everywhere)]
+    suites = {user: _part(base, name, agents, evaluator=user) for user in JUDGES}
+    return Study(name, "Evaluator transfer", "judged by", suites, ("return", "SR_acc"))
+
+
+def search(name: str, base: Suite) -> Study:
+    """Table VI: the paper's ranges, one setting at a time, on the validation objectives."""
+    dataset = _dataset(base)
+    around = IRN.get(dataset, IRN["lastfm-2k"])
+    entries, levels = [], {}
+    for setting, values in SEARCH.items():
+        for value in values:
+            config = {**around, setting: value}
+            if config["width"] % config["heads"]:
+                continue  # heads divide the width
+            if setting == "longest":
+                config["length"] = max(60, int(value))
+            label = f"irn[{setting} {value:g}]"
+            entries.append(Entry(label, "irn", config, train_seed=0))
+            levels[label] = (setting, float(value))
+    part = replace(_part(base, name, entries), seeds=(0,), split="validation")
+    return Study(name, "Search", "value", {"all": part}, ("return", "IoI"), levels)
+
+
+_BUILD = {
+    "masks": masks,
+    "horizon": horizon,
+    "aggressiveness": aggressiveness,
+    "acceptance": acceptance,
+    "genre": genre,
+    "transfer": transfer,
+    "search": search,
+}

@@ -1,0 +1,111 @@
+"""Studies: one suite for each value of something that is varied, and one table of all of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recgym.benchmark import scoring, summary, table
+from recgym.benchmark.runner import BenchResult, RunSpec, bench
+from recgym.benchmark.suites import Suite, slug
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Study:
+    """Suites by the setting that makes them differ. Immutable."""
+
+    name: str
+    title: str
+    varies: str
+    """What a setting is a value of, for the axis of a figure."""
+    suites: Mapping[str, Suite]
+    shows: tuple[str, ...] = ("SR", "return")
+    """Keys of the metrics that its figure shows."""
+    levels: Mapping[str, tuple[str, float]] | None = None
+    """Where agents and not settings vary: label → (line of the figure, place on its axis)."""
+
+    def folder(self, out: Path, setting: str) -> Path:
+        """Where the runs of a setting are."""
+        return out / slug(setting)
+
+
+def names() -> list[str]:
+    """The studies that :func:`get` knows."""
+    return sorted(STUDIES)
+
+
+def get(name: str, dataset: str | None = None, variant: str = "clean") -> Study:
+    """A study by name on a data set; None is its default world.
+
+    Raises:
+        KeyError: no such study; the message lists those that exist.
+    """
+    if name not in STUDIES:
+        raise KeyError(f"unknown study {name!r}: choose one of {', '.join(names())}")
+    return import_module(STUDIES[name]).study(name, dataset, variant)
+
+
+def run(
+    study: Study,
+    out: str | os.PathLike[str],
+    *,
+    jobs: int | None = None,
+    on_event: Callable[[str, RunSpec, Path], None] | None = None,
+    on_prepare: Callable[[str, str, float], None] | None = None,
+) -> BenchResult:
+    """Bench every setting into its own folder below ``out``; started again it continues."""
+    finished: list[Path] = []
+    skipped: list[Path] = []
+    failed: list[Path] = []
+    for setting, suite in study.suites.items():
+        folder = study.folder(Path(out), setting)
+        result = bench(suite, folder, jobs=jobs, on_event=on_event, on_prepare=on_prepare)
+        finished += result.finished
+        skipped += result.skipped
+        failed += result.failed
+        if result.interrupted:
+            return BenchResult(tuple(finished), tuple(skipped), tuple(failed), interrupted=True)
+    return BenchResult(tuple(finished), tuple(skipped), tuple(failed))
+
+
+def frames(
+    study: Study, out: str | os.PathLike[str], resamples: int = scoring.RESAMPLES
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(agents, runs): :func:`recgym.benchmark.summary.frames` of all settings, one above another.
+
+    Raises:
+        BenchmarkError: a setting has no runs, or a damaged one.
+    """
+    import pandas as pd
+
+    parts = []
+    for setting in study.suites:
+        pair = summary.frames(table.build(study.folder(Path(out), setting), resamples))
+        for frame in pair:
+            frame.insert(0, "setting", setting)
+        parts.append(pair)
+    agents, runs = (pd.concat(column, ignore_index=True) for column in zip(*parts, strict=True))
+    return agents, runs
+
+
+_PATHS = "recgym.benchmark.influence_path_studies"
+STUDIES: Mapping[str, str] = dict.fromkeys(
+    (
+        "influence-path-masks",
+        "influence-path-horizon",
+        "influence-path-aggressiveness",
+        "influence-path-acceptance",
+        "influence-path-genre",
+        "influence-path-transfer",
+        "influence-path-search",
+    ),
+    _PATHS,
+)
+"""Modules that define ``study(name, dataset, variant)``, by the study's name."""
