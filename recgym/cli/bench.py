@@ -10,6 +10,8 @@ from typing import Any
 
 from recgym.benchmark import making, studies, suites, summary
 from recgym.benchmark.files import BenchmarkError
+from recgym.benchmark.influence_path_tables import TABLES
+from recgym.benchmark.influence_path_tables import write as write_table
 from recgym.benchmark.runner import BenchResult, RunSpec, bench, specs_of
 
 DEMO_SUITE = "influence-path"
@@ -48,9 +50,12 @@ def run_study(
     variant: str = "clean",
 ) -> int:
     """Run every setting of a study with progress; write its CSVs; the exit code."""
-    if name not in studies.STUDIES:
-        raise BenchmarkError(making.unknown("study", name, studies.STUDIES, "recgym study STUDY"))
+    known = (*studies.STUDIES, *TABLES)
+    if name not in known:
+        raise BenchmarkError(making.unknown("study", name, known, "recgym study STUDY"))
     _check(jobs, dataset, variant)
+    if name in TABLES:
+        return _run_table(name, out, dataset, variant)
     study = studies.get(name, dataset, variant)
     total = sum(len(specs_of(suite)) for suite in study.suites.values())
     result = _with_progress(
@@ -60,6 +65,20 @@ def run_study(
         for path in summary.save(*studies.frames(study, out), out):
             print(path)
     return _exit_code(result)
+
+
+def _run_table(name: str, out: Path, dataset: str | None, variant: str) -> int:
+    from rich.console import Console
+
+    with Console(stderr=True).status(name) as status:
+
+        def tell(what: str, stage: str, share: float) -> None:
+            status.update(f"{name}: {what} {stage}, {share:.0%}")
+
+        paths = write_table(name, out, dataset, variant, tell)
+    for path in paths:
+        print(path)
+    return 0
 
 
 def _check(jobs: int | None, dataset: str | None, variant: str) -> None:

@@ -82,8 +82,11 @@ class HeldOut:
         return windows(self.log, row, user, self.length), user, target, seen
 
 
-def evaluate(scorer: Scorer, held_out: HeldOut, *, batch: int = 256) -> dict[str, float]:
-    """HR@10, HR@20, NDCG@10, MRR over the whole catalogue, seen items removed, and mean log P."""
+def predictions(scorer: Scorer, held_out: HeldOut, *, batch: int = 256) -> dict[str, np.ndarray]:
+    """HR@10, HR@20, NDCG@10, MRR and log P of each held-out event, (T,) float64.
+
+    Over the whole catalogue, seen items removed.
+    """
     rank, log_prob = [], []
     for start in range(0, len(held_out), batch):
         histories, users, target, seen = held_out.batch(slice(start, start + batch))
@@ -92,12 +95,18 @@ def evaluate(scorer: Scorer, held_out: HeldOut, *, batch: int = 256) -> dict[str
         log_prob.append(scores[np.arange(len(target)), target])
     r = np.concatenate(rank)
     return {
-        "HR@10": ranking.hit_rate(r, 10),
-        "HR@20": ranking.hit_rate(r, 20),
-        "NDCG@10": ranking.ndcg(r, 10),
-        "MRR": ranking.mrr(r),
-        "log_prob": float(np.concatenate(log_prob).mean()),
+        "HR@10": ranking.hits(r, 10),
+        "HR@20": ranking.hits(r, 20),
+        "NDCG@10": ranking.gains(r, 10),
+        "MRR": 1.0 / r,
+        "log_prob": np.concatenate(log_prob).astype(np.float64),
     }
+
+
+def evaluate(scorer: Scorer, held_out: HeldOut, *, batch: int = 256) -> dict[str, float]:
+    """The means of :func:`predictions`."""
+    found = predictions(scorer, held_out, batch=batch)
+    return {name: float(values.mean()) for name, values in found.items()}
 
 
 def popularity_scorer(log: InteractionLog) -> Scorer:

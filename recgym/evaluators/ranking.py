@@ -27,14 +27,24 @@ def ranks(scores: np.ndarray, target: np.ndarray, exclude: np.ndarray | None = N
     return better.sum(axis=1) + 1
 
 
+def hits(rank: np.ndarray, k: int) -> np.ndarray:
+    """(B,) 0 or 1: whether the held-out item is among the first k."""
+    return (rank <= k).astype(np.float64)
+
+
+def gains(rank: np.ndarray, k: int) -> np.ndarray:
+    """(B,): 1/log2(1 + rank) within the first k, else 0; the NDCG@k of one held-out item."""
+    return np.where(rank <= k, 1 / np.log2(1 + rank), 0.0)
+
+
 def hit_rate(rank: np.ndarray, k: int) -> float:
     """HR@k: share of rows whose held-out item is among the first k (Recall@k for one item)."""
-    return float(np.mean(rank <= k))
+    return float(hits(rank, k).mean())
 
 
 def ndcg(rank: np.ndarray, k: int) -> float:
-    """NDCG@k for one held-out item: mean of 1/log2(1 + rank) within the first k."""
-    return float(np.mean(np.where(rank <= k, 1 / np.log2(1 + rank), 0.0)))
+    """NDCG@k for one held-out item, averaged."""
+    return float(gains(rank, k).mean())
 
 
 def mrr(rank: np.ndarray) -> float:
