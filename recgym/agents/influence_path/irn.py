@@ -20,6 +20,7 @@ from recgym.agents.base import Agent, AgentConfig, AgentError
 from recgym.agents.influence_path.rec2inf import best_first
 from recgym.data.log import DataError
 from recgym.envs.influence_path.dynamics import InfluencePath
+from recgym.envs.influence_path.objectives import final_offer, squared_distance
 from recgym.evaluators import backbones
 
 WEIGHTS = "weights.safetensors"
@@ -143,13 +144,13 @@ class IRNAgent(Agent):
         scores[~legal] = -np.inf
         if self.config.nearest:
             top = best_first(scores, self.config.k)  # (B, k)
-            distance = np.square(self.vectors[top] - self.vectors[objective][:, None]).sum(axis=2)
+            distance = squared_distance(self.vectors, top, observation)
             distance[~np.take_along_axis(legal, top, axis=1)] = np.inf
             action = top[np.arange(len(top)), distance.argmin(axis=1)]
         else:
             action = scores.argmax(axis=1)
         if self.config.final_offer:
-            action = np.where(steps_left == 1, objective, action)
+            action = final_offer(observation, action, scores)
         return action
 
     def scores(

@@ -12,6 +12,7 @@ import numpy as np
 
 from recgym.agents.base import Agent, AgentConfig, AgentError
 from recgym.envs.influence_path.dynamics import InfluencePath
+from recgym.envs.influence_path.objectives import final_offer, squared_distance
 from recgym.evaluators import backbones
 
 DISTANCES = ("genre", "embedding")
@@ -55,15 +56,14 @@ class Rec2Inf(Agent):
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
         legal = observation["action_mask"] > 0
-        objective = observation["objective"]
         scores = np.where(legal, self.score(observation["history"]), -np.inf)
         top = best_first(scores, self.config.k)  # (B, k)
-        distance = np.square(self.features[top] - self.features[objective][:, None]).sum(axis=2)
+        distance = squared_distance(self.features, top, observation)
         distance[~np.take_along_axis(legal, top, axis=1)] = np.inf
         nearest = distance.argmin(axis=1)  # the first of equals, which ranks higher
         action = top[np.arange(len(top)), nearest]
         if self.config.final_offer:
-            action = np.where(observation["steps_left"] == 1, objective, action)
+            action = final_offer(observation, action, scores)
         return action
 
 

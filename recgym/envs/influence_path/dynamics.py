@@ -14,6 +14,7 @@ from recgym.data.log import InteractionLog
 from recgym.data.splits import windows
 from recgym.envs.core import Problem, Task, Transition
 from recgym.envs.influence_path.instances import Instances
+from recgym.envs.influence_path.objectives import members
 from recgym.envs.influence_path.rewards import TERMS, default_weights, log_acceptance
 from recgym.envs.influence_path.state import Params, State
 from recgym.evaluators import ranking
@@ -44,6 +45,7 @@ class InfluencePath(Problem[State]):
         self.log, self.evaluator, self.instances, self.params = log, evaluator, instances, params
         self.split = instances.split
         self.weights = default_weights(params)
+        self.may_refuse = params.acceptance == "sampled"
         self._window = max(params.history_length, evaluator.length)
         n = log.n_items
         self.action_space = spaces.Discrete(n)
@@ -188,6 +190,9 @@ class InfluencePath(Problem[State]):
 
     def action_masks(self, state: State) -> np.ndarray:
         return ~state.seen
+
+    def targets(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+        return members(observation)
 
     def keys(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
         """(B, K) int64: objective, steps left, legal items, and what of the history P looks at."""
