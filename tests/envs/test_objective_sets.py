@@ -272,7 +272,7 @@ class TestBadInput:
 
     def test_a_set_that_the_user_knows_whole(self):
         env = gym.make(TINY, objective=[[0], HORROR])
-        with pytest.raises(ValueError, match="Every item of set 0.*history of user 0"):
+        with pytest.raises(ValueError, match=r"Every item of set 0.*history of user 0"):
             env.reset(options={"user": 0, "set": 0})
 
     def test_a_user_without_a_task_in_the_split(self):
