@@ -126,6 +126,33 @@ def test_mst_follows_its_tree(world):
         assert path[row, : steps[row]].tolist() == expected
 
 
+@pytest.mark.parametrize("method", ["dijkstra", "mst"])
+def test_walks_straight_through_seen_items_where_repeats_are_allowed(method):
+    venv = gym.make_vec(
+        ID, num_envs=24, dataset="synthetic", repeats="allowed", autoreset_mode="Disabled"
+    )
+    agent = agents.make("pf2inf", venv, method=method)
+    graph = agent.graph if method == "dijkstra" else agent.tree
+    path, steps, totals, first = play(venv, agent, seed=0)
+    log, through = venv.unwrapped.problem.log, 0
+    everything = np.ones(log.n_items, dtype=bool)
+    for row in range(24):
+        start, objective = first["history"][row, -1], first["objective"][row]
+        nodes = [start, *path[row, : steps[row]]]
+        assert all(graph[a, b] > 0 for a, b in pairwise(nodes))
+        assert steps[row] == min(20, brute_force(graph, start, objective, everything))
+        through += np.isin(nodes[1:], first["history"][row]).sum()
+    assert totals[:, -1].mean() > 0.8
+    assert through > 0 or method == "dijkstra"
+
+
+def test_without_a_path_no_item_is_repeated():
+    agent = made(GRAPH, 7)
+    anything = seen([0, 2], 6, 7)
+    anything["action_mask"][:] = 1
+    assert agent.predict(anything)[0] == [3]  # 2 and 0 are more popular
+
+
 def made(histories, n_items, **kwargs):
     """A one-row observation over a hand-made log, and an agent for it."""
     log = log_of(*histories, n_items=n_items)

@@ -42,7 +42,8 @@ class Pf2Inf(Agent):
     are passed over: the user has taken them already. Where the graph does not join the two items
     at all, and for an empty history, the most popular unseen item: it lies in the largest
     component, from which most objectives can be reached. Refused items are avoided as seen ones
-    are. Of a set the nearest member is the end of the path.
+    are. Of a set the nearest member is the end of the path. In an environment with
+    ``repeats="allowed"`` paths walk straight through seen items, as the paper's may.
     """
 
     name = "pf2inf"
@@ -86,8 +87,14 @@ class Pf2Inf(Agent):
         return action
 
     def _popular(self, observation: dict[str, np.ndarray]) -> np.ndarray:
-        """(B,): the most popular legal item; the objective only where nothing else is left."""
-        others = (observation["action_mask"] > 0) & ~members(observation)
+        """(B,): the most popular legal item that the observation does not show as taken.
+
+        The objective only where nothing else is left.
+        """
+        legal, history = observation["action_mask"] > 0, observation["history"]
+        taken = np.zeros((len(legal), legal.shape[1] + 1), dtype=bool)
+        taken[np.arange(len(legal))[:, None], history] = True
+        others = legal & ~taken[:, :-1] & ~members(observation)
         action = np.where(others, self.popularity, -1).argmax(axis=1)
         return np.where(others.any(axis=1), action, aim(observation, self.popularity))
 

@@ -123,7 +123,7 @@ class InfluencePath(Problem[State]):
         self, state: State, action: np.ndarray, rngs: Sequence[np.random.Generator]
     ) -> Transition[State]:
         rows = np.arange(len(action))
-        legal = ~state.seen[rows, action]
+        legal = self.action_masks(state)[rows, action]
         item_log_prob = state.log_prob[rows, action]
         follow = log_acceptance(item_log_prob, self.evaluator.tau)
         if self.params.acceptance == "sampled":
@@ -215,10 +215,12 @@ class InfluencePath(Problem[State]):
             **({"objective_set": state.members.astype(np.int8)} if self.sets else {}),
             "steps_left": self.params.horizon - state.steps,
             "last_accepted": state.last_accepted.astype(np.int64),
-            "action_mask": (~state.seen).view(np.int8),
+            "action_mask": self.action_masks(state).view(np.int8),
         }
 
     def action_masks(self, state: State) -> np.ndarray:
+        if self.params.repeats == "allowed":
+            return np.ones_like(state.seen)
         return ~state.seen
 
     def targets(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -33,6 +33,11 @@ class InfluencePathEnv(RecEnv):
     item uses a step, changes nothing else, counts as unnatural as the least likely legal item, and
     adds the term `invalid`. Values outside the space raise `ValueError`.
 
+    With `repeats="allowed"` every item is legal. One that the user has taken before uses a step and
+    enters her history again, like any other; the rank in `IoR` still leaves out what she has taken.
+    It is for paths in a graph, such as a spanning tree's, that must run through known items; most
+    agents choose among all legal items and will repeat themselves.
+
     ## Observation space
     `Dict` with items 0..N−1, padding N:
 
@@ -104,7 +109,8 @@ class InfluencePathEnv(RecEnv):
       `None` is the true chain on `synthetic`, BERT4Rec elsewhere.
     - `variant="clean"`: the 5-core; `"raw"`, or `"paper"` where the data set has it.
     - `split="train"`, `horizon=20` (M), `acceptance="passive"`, `bonus=5.0` (B),
-      `weights={}`, `history_length=50`, `ppl="path"`, `objective="item"`, `render_mode=None`.
+      `weights={}`, `history_length=50`, `ppl="path"`, `objective="item"`, `repeats="forbidden"`,
+      `render_mode=None`.
 
     ## References
     Zhu, Ge, Gu, Zhao, Lee: Influential Recommender System. ICDE 2023.
@@ -130,9 +136,12 @@ class InfluencePathEnv(RecEnv):
         history_length: int = 50,
         ppl: str = "path",
         objective: str | Sequence[Sequence[int]] = "item",
+        repeats: str = "forbidden",
         render_mode: str | None = None,
     ):
-        params = _params(horizon, acceptance, bonus, weights, history_length, ppl, objective)
+        params = _params(
+            horizon, acceptance, bonus, weights, history_length, ppl, objective, repeats
+        )
         super().__init__(_problem(dataset, evaluator, variant, split, params), render_mode)
 
 
@@ -159,11 +168,14 @@ class InfluencePathVectorEnv(RecVectorEnv):
         history_length: int = 50,
         ppl: str = "path",
         objective: str | Sequence[Sequence[int]] = "item",
+        repeats: str = "forbidden",
         render_mode: str | None = None,
         autoreset_mode: str | AutoresetMode = "NextStep",
         max_episode_steps: int | None = None,
     ):
-        params = _params(horizon, acceptance, bonus, weights, history_length, ppl, objective)
+        params = _params(
+            horizon, acceptance, bonus, weights, history_length, ppl, objective, repeats
+        )
         super().__init__(
             _problem(dataset, evaluator, variant, split, params),
             num_envs,
@@ -181,9 +193,12 @@ def _params(
     history_length: int,
     ppl: str,
     objective: str | Sequence[Sequence[int]],
+    repeats: str,
 ) -> Params:
     numbers = {name: float(value) for name, value in (weights or {}).items()}
-    return Params(horizon, acceptance, float(bonus), numbers, history_length, ppl, objective)
+    return Params(
+        horizon, acceptance, float(bonus), numbers, history_length, ppl, objective, repeats
+    )
 
 
 def _problem(dataset: Any, evaluator: Any, variant: str, split: str, params: Params):

@@ -54,10 +54,10 @@ def episode(problem: InfluencePath, state: State, row: int) -> Episode:
     goals, steps = {objective, *members.tolist()}, int(state.steps[row])
     before = log.items_of(user)[: int(state.cut[row])]
     path, accepted = state.path[row, :steps], state.accepted[row, :steps]
-    seen, marks = set(before.tolist()), []
+    seen, marks, repeats = set(before.tolist()), [], problem.params.repeats == "allowed"
     for item, taken in zip(path.tolist(), accepted, strict=True):
         if not taken:
-            marks.append(ILLEGAL if item in seen else REFUSED)
+            marks.append(ILLEGAL if item in seen and not repeats else REFUSED)
         else:
             marks.append(REACHED if item in goals else ACCEPTED)
             seen.add(item)

@@ -13,6 +13,7 @@ from recgym.envs.core import BatchState
 ACCEPTANCE = ("passive", "sampled")
 PPL = ("path", "with_objective")
 OBJECTIVES = ("item", "genre")
+REPEATS = ("forbidden", "allowed")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Params:
     """``with_objective``: log PPL as the authors' code takes it, the objective appended."""
     objective: str | Sequence[Sequence[int]] = "item"
     """``item``, ``genre``, or sets of items."""
+    repeats: str = "forbidden"
+    """``allowed``: items that the user has taken may be recommended again."""
 
     def __post_init__(self) -> None:
         for name in ("horizon", "history_length"):
@@ -43,6 +46,8 @@ class Params:
             raise ValueError(f"acceptance must be one of {ACCEPTANCE}, got {self.acceptance!r}.")
         if self.ppl not in PPL:
             raise ValueError(f"ppl must be one of {PPL}, got {self.ppl!r}.")
+        if self.repeats not in REPEATS:
+            raise ValueError(f"repeats must be one of {REPEATS}, got {self.repeats!r}.")
         if not np.isfinite(self.bonus):
             raise ValueError(f"bonus must be finite, got {self.bonus}.")
         if isinstance(self.objective, str):
@@ -56,8 +61,9 @@ class Params:
 
     def to_dict(self) -> dict[str, Any]:
         values = {**self.__dict__, "weights": dict(self.weights)}
-        if self.objective == "item":  # as before there were others: fingerprints stay
-            del values["objective"]
+        for name, usual in (("objective", "item"), ("repeats", "forbidden")):
+            if values[name] == usual:  # as before there was a choice: fingerprints stay
+                del values[name]
         return values
 
 
