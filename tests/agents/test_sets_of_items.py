@@ -77,6 +77,7 @@ class TestReading:
     def test_aim_is_the_best_legal_member(self):
         scores = np.array([9.0, 1.0, 2.0, 3.0])
         assert aim(self.observation, scores).tolist() == [1, 0]
+        assert aim(self.observation, np.full(4, -np.inf)).tolist() == [1, 0]
         free = {**self.observation, "action_mask": np.ones((2, 4), dtype=int)}
         assert aim(free, scores).tolist() == [2, 0]
         assert aim(free, np.array([scores, -scores])).tolist() == [2, 3]

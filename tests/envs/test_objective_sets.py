@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import recgym  # noqa: F401
-from recgym import data
+from recgym import data, wrappers
 from recgym.data.log import InteractionLog
 from recgym.envs.influence_path.dynamics import InfluencePath
 from recgym.envs.influence_path.sets import SetInstances, genre_sets, own_sets
@@ -318,3 +318,34 @@ def test_pictures_name_the_set(kwargs):
     frame = env.render()
     env.reset(seed=0)
     assert (env.render() != frame).any()
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        wrappers.FlatEmbeddings,
+        wrappers.EmbeddedHistory,
+        wrappers.NearestItem,
+        lambda env: wrappers.CandidateActions(env, k=5, pool=8, backbone="popularity"),
+    ],
+)
+def test_wrappers(wrap):
+    env = wrap(gym.make(TINY, objective="genre"))
+    env.action_space.seed(0)
+    for seed in range(5):
+        observation, _ = env.reset(seed=seed)
+        ended = False
+        while not ended:
+            assert observation in env.observation_space
+            observation, _, ended, _, _ = env.step(env.action_space.sample())
+
+
+def test_candidates_hold_the_likeliest_member_and_no_other():
+    env = wrappers.CandidateActions(gym.make(ID, dataset="synthetic", objective="genre"))
+    env.reset(seed=0)
+    state, log = env.unwrapped.state, env.unwrapped.problem.log
+    items = env.candidates.items[0]
+    assert state.members[0, items].tolist() == [False] * 50 + [True]
+    scores = np.where(state.members, env.view.build.score(state.tokens), -np.inf)
+    assert items[-1] == scores.argmax()
+    assert log.genres[items[-1], state.target[0]]

@@ -28,6 +28,7 @@ def aim(observation: Observation, scores: np.ndarray) -> np.ndarray:
     Where no member is legal, the item in ``objective``.
     """
     legal = members(observation) & (observation["action_mask"] > 0)
+    scores = np.maximum(scores, np.finfo(np.float32).min)  # −∞ is a score, and worse is no member
     best = np.where(legal, scores, -np.inf).argmax(axis=1)
     return np.where(legal.any(axis=1), best, observation["objective"])
 
