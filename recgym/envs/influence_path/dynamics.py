@@ -14,8 +14,8 @@ from scipy.special import logsumexp
 from recgym.data.log import InteractionLog
 from recgym.data.splits import windows
 from recgym.envs.core import Problem, Task, Transition
+from recgym.envs.influence_path import objectives
 from recgym.envs.influence_path.instances import Instances
-from recgym.envs.influence_path.objectives import members
 from recgym.envs.influence_path.rewards import TERMS, default_weights, log_acceptance
 from recgym.envs.influence_path.sets import SetInstances
 from recgym.envs.influence_path.state import Params, State
@@ -224,7 +224,7 @@ class InfluencePath(Problem[State]):
         return ~state.seen
 
     def targets(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
-        return members(observation)
+        return objectives.members(observation)
 
     def keys(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
         """(B, K) int64: objective, steps left, legal items, and what of the history P looks at."""

@@ -96,12 +96,7 @@ class SetInstances(Instances):
         self._check(given)
         user, chosen = given.get("user"), given.get(key)
         if user is None:
-            users = self.eligible if chosen is None else np.flatnonzero(self.open[:, chosen])
-            if len(users) == 0:
-                raise ValueError(
-                    f"{self.log.name}: no user can be led to {self._name(chosen)} by herself: "
-                    f"all have taken of it. Name a user as well as the {key}."
-                )
+            users = self._users(chosen)
             user = int(users[rng.integers(len(users))])
         cut = self._cut(rng, given, user, training=self.split == "train" and chosen is None)
         if chosen is None:
@@ -127,16 +122,32 @@ class SetInstances(Instances):
             for cut in self._cuts(int(user))
         ]
 
-    def _name(self, chosen: int | None) -> str:
-        return "any" if chosen is None else f"{self.sets.key} {chosen} ({self.sets.names[chosen]})"
+    def _users(self, objective: int | None) -> np.ndarray:
+        """(E,) int64: the users to draw from, those who can be led to the set that is given."""
+        if objective is None:
+            return self.eligible
+        users = np.flatnonzero(self.open[:, objective])
+        if len(users) == 0:
+            key = self.sets.key
+            what = "something" if key == "genre" else "everything"
+            raise ValueError(
+                f"{self.log.name}: every user has taken {what} of {self._name(objective)}. "
+                f"Name another {key}, or a user as well."
+            )
+        return users
+
+    def _name(self, objective: int) -> str:
+        name = self.sets.names[objective]
+        return f"genre {objective} ({name})" if self.sets.key == "genre" else name
 
     def _check(self, given: Mapping[str, int]) -> None:
         super()._check(given)
-        key = self.sets.key
-        if key in given and not 0 <= given[key] < len(self.sets):
-            named = ", ".join(f"{i} {name}" for i, name in enumerate(self.sets.names[:30]))
+        key, names = self.sets.key, self.sets.names
+        if key in given and not 0 <= given[key] < len(names):
+            shown = f" ({', '.join(f'{i} {n}' for i, n in enumerate(names))})"
             raise ValueError(
-                f"{key} must be in 0..{len(self.sets) - 1} ({named}), got {given[key]}."
+                f"{key} must be in 0..{len(names) - 1}{shown if key == 'genre' else ''}, "
+                f"got {given[key]}."
             )
 
 
