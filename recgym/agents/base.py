@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from recgym.agents.replanning import Refusals
 from recgym.envs.core import Problem
 
 Sees = Literal["log", "simulator", "privileged"]
@@ -26,6 +27,8 @@ class AgentConfig:
 
     seed: int = 0
     """Of the agent's own random choices."""
+    replan: bool = True
+    """Do not offer what was refused, where users may refuse (:mod:`recgym.agents.replanning`)."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]):
@@ -102,7 +105,15 @@ class Agent(ABC):
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
     ) -> tuple[np.ndarray, Any]:
-        """(actions, state) for one observation or a batch, as Stable-Baselines3's models do."""
+        """(actions, state) for one observation or a batch, as Stable-Baselines3's models do.
+
+        Where users may refuse and ``config.replan`` is set, ``state`` remembers what they refused:
+        hand it back with the next observation of the same rows, and mark new episodes in
+        ``episode_start``. Without it, each call plans as if nothing had been refused.
+
+        Raises:
+            AgentError: a state of other rows, or of another kind.
+        """
         space = self.problem.observation_space
         key = next(key for key in space if space[key].shape)
         single = np.ndim(observation[key]) == len(space[key].shape or ())
@@ -113,8 +124,22 @@ class Agent(ABC):
         }
         for key, value in batch.items():
             batch[key] = value.reshape(len(value), *(space[key].shape or ()))
+        memory = None
+        if self.config.replan and self.problem.may_refuse:
+            memory = self._remember(batch, state, episode_start)
+            batch["action_mask"] = memory.mask(batch["action_mask"] > 0).view(np.int8)
         action = self.act(batch, deterministic=deterministic)
+        if memory is not None:
+            state = memory.offering(action)
         return (action[0] if single else action), state
+
+    def _remember(self, batch: dict[str, np.ndarray], state: Any, episode_start: Any) -> Refusals:
+        """The memory of ``state`` with the answers that a batch of observations brings."""
+        try:
+            memory = Refusals.recall(state, episode_start, *batch["action_mask"].shape)
+        except ValueError as error:
+            raise AgentError(str(error)) from None
+        return memory.told(batch["last_accepted"] > 0, self.problem.targets(batch))
 
     def learn(
         self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False

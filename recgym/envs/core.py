@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from gymnasium import spaces
@@ -66,8 +66,10 @@ class Problem(ABC, Generic[S]):
     """The reward is the sum of these times the terms, exactly."""
     fingerprint: str
     """Identifies data, evaluator and every parameter that makes a difference."""
-    task_keys: ClassVar[tuple[str, ...]]
+    task_keys: tuple[str, ...]
     split: str
+    may_refuse: bool = False
+    """Whether a legal action can be refused; observations then have ``last_accepted``."""
 
     @abstractmethod
     def draw_task(self, rng: np.random.Generator, given: Mapping[str, int]) -> Task:
@@ -94,6 +96,10 @@ class Problem(ABC, Generic[S]):
     @abstractmethod
     def action_masks(self, state: S) -> np.ndarray:
         """(B, A) bool: the legal actions; never all false before the end."""
+
+    def targets(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(B, A) bool: actions that each observed episode is meant to end in; none by default."""
+        return np.zeros(observation["action_mask"].shape, dtype=bool)
 
     @abstractmethod
     def metrics(self, state: S) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ import numpy as np
 from gymnasium import spaces
 
 from recgym.data.log import InteractionLog
+from recgym.envs.influence_path.objectives import aim, members
 from recgym.evaluators import backbones
 from recgym.wrappers.base import SingleFace, VectorFace, View, check_choice
 
@@ -67,12 +68,12 @@ class CandidateFeatures:
 
     def __call__(self, observation: dict[str, np.ndarray]) -> CandidateSet:
         """Candidates of a batch of observations of InfluencePath."""
-        objective, history = observation["objective"], observation["history"]
-        legal = observation["action_mask"] > 0
-        rows = np.arange(len(objective))
+        history, legal = observation["history"], observation["action_mask"] > 0
+        rows = np.arange(len(history))
         scores = self.score(history, observation["user"])
+        objective = aim(observation, scores)  # of a set the likeliest member, the rest left out
         ranked = np.where(legal, scores, -np.inf)
-        ranked[rows, objective] = -np.inf
+        ranked[members(observation)] = -np.inf
         pool = np.argpartition(-ranked, self.pool - 1, axis=1)[:, : self.pool]
         target = self.vectors[objective]  # (B, d)
         nearness = np.einsum("bpd,bd->bp", self.vectors[pool], target)

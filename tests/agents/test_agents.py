@@ -8,21 +8,27 @@ import pytest
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import recgym  # noqa: F401
-from recgym import agents
+from recgym import agents, data
 from recgym.agents.base import AgentError
 from recgym.agents.influence_path.rec2inf import best_first
+from recgym.evaluators import recipes
 from recgym.models.store import StoreError
 
 ID, TINY = "recgym/InfluencePath-v0", "recgym/InfluencePathTiny-v0"
 QUICK = {
     "maskable_ppo": {"timesteps": 400, "num_envs": 4, "n_steps": 20, "batch": 40},
+    "model_ppo": {"timesteps": 400, "num_envs": 4, "n_steps": 20, "batch": 40},
+    "ppo": {"timesteps": 400, "num_envs": 4, "n_steps": 20, "batch": 40},
+    "dqn": {"timesteps": 400, "num_envs": 4, "learning_starts": 100, "buffer": 1_000},
     "irn": {"epochs": 1, "width": 8, "layers": 1, "shortest": 8, "longest": 12, "length": 30},
 }
 
 
 @pytest.fixture(scope="module")
 def world():
-    """A small synthetic world: exact user, 500 items."""
+    """A small synthetic world: exact user, 500 items, and a SASRec for agents with a model."""
+    recipe = recipes.Recipe({"width": 8, "layers": 1, "length": 12}, {"epochs": 1})
+    recipes.train("sasrec", data.load("synthetic"), recipe)
     return gym.make_vec(ID, num_envs=6, dataset="synthetic", autoreset_mode="Disabled")
 
 
@@ -107,7 +113,8 @@ class TestRec2Inf:
     def test_vanilla_is_the_recommender(self, world):
         obs, _ = world.reset(seed=0)
         agent = agents.make("rec2inf", world, backbone="cooccurrence", k=1)
-        scores = np.where(obs["action_mask"] > 0, agent.score(obs["history"]), -np.inf)
+        scores = agent.score(obs["history"], obs["user"])
+        scores = np.where(obs["action_mask"] > 0, scores, -np.inf)
         assert np.array_equal(agent.predict(obs)[0], scores.argmax(axis=1))
 
     def test_all_candidates_is_the_objective(self, world):
@@ -217,3 +224,25 @@ def test_maskable_ppo_learns():
     learner = agents.make("maskable_ppo", venv).learn(30_000, seed=0)
     scores = [evaluate(a, venv, tasks, 0)["return"].mean() for a in (floor, rival, learner)]
     assert scores == sorted(scores), scores
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("rec2inf", {"backbone": "cooccurrence", "k": 7}),
+        ("rec2inf", {"backbone": "popularity", "k": 1}),
+        ("irn", {"width": 8, "layers": 1}),
+        ("irn", {"width": 8, "layers": 1, "nearest": True, "k": 7}),
+    ],
+)
+def test_preferences_are_the_whole_ranking_behind_the_recommendation(world, name, config):
+    agent = agents.make(name, world, **config)
+    observation, _ = world.reset(seed=5)
+    preferences = agent.preferences(observation)
+    assert np.isfinite(preferences).all()
+    illegal = observation["action_mask"] == 0
+    assert illegal.any()
+    left_out = np.where(illegal, preferences, -np.inf).max(axis=1)
+    least = np.where(illegal, np.inf, preferences).min(axis=1)
+    assert (left_out < least).all()
+    assert np.array_equal(preferences.argmax(axis=1), agent.predict(observation)[0])

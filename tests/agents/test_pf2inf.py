@@ -83,7 +83,7 @@ def test_hops_equal_brute_force():
     allowed = rng.random((200, 40)) < 0.7
     allowed[np.arange(200), target] = True
     allowed[np.arange(200), start] = False
-    distance = hops(graph, start, target, allowed)
+    distance = hops(graph, start, np.eye(40, dtype=bool)[target], allowed)
     lengths = []
     for row in range(200):
         path = descend(graph, start[row], distance[row])
@@ -113,15 +113,44 @@ def test_dijkstra_reaches_the_objective_on_a_shortest_path(world):
 def test_mst_follows_its_tree(world):
     agent = agents.make("pf2inf", world, method="mst")
     path, steps, _, first = play(world, agent, seed=0)
-    everything = np.ones(agent.tree.shape[0], dtype=bool)
+    n_items = agent.tree.shape[0]
+    everything = np.ones(n_items, dtype=bool)
     horizon = world.unwrapped.problem.params.horizon
     for row in range(world.num_envs):
         start, objective = first["history"][row, -1], first["objective"][row]
-        far = hops(agent.tree, start[None], objective[None], everything[None])[0]
+        target = np.arange(n_items) == objective
+        far = hops(agent.tree, start[None], target[None], everything[None])[0]
         on_tree = descend(agent.tree, start, far)
         assert len(on_tree) == brute_force(agent.tree, start, objective, everything)
         expected = [item for item in on_tree if first["action_mask"][row, item]][:horizon]
         assert path[row, : steps[row]].tolist() == expected
+
+
+@pytest.mark.parametrize("method", ["dijkstra", "mst"])
+def test_walks_straight_through_seen_items_where_repeats_are_allowed(method):
+    venv = gym.make_vec(
+        ID, num_envs=24, dataset="synthetic", repeats="allowed", autoreset_mode="Disabled"
+    )
+    agent = agents.make("pf2inf", venv, method=method)
+    graph = agent.graph if method == "dijkstra" else agent.tree
+    path, steps, totals, first = play(venv, agent, seed=0)
+    log, through = venv.unwrapped.problem.log, 0
+    everything = np.ones(log.n_items, dtype=bool)
+    for row in range(24):
+        start, objective = first["history"][row, -1], first["objective"][row]
+        nodes = [start, *path[row, : steps[row]]]
+        assert all(graph[a, b] > 0 for a, b in pairwise(nodes))
+        assert steps[row] == min(20, brute_force(graph, start, objective, everything))
+        through += np.isin(nodes[1:], first["history"][row]).sum()
+    assert totals[:, -1].mean() > 0.8
+    assert through > 0 or method == "dijkstra"
+
+
+def test_without_a_path_no_item_is_repeated():
+    agent = made(GRAPH, 7)
+    anything = seen([0, 2], 6, 7)
+    anything["action_mask"][:] = 1
+    assert agent.predict(anything)[0] == [3]  # 2 and 0 are more popular
 
 
 def made(histories, n_items, **kwargs):
@@ -192,11 +221,19 @@ class TestByHand:
         agent = made(([0, 1], [2, 2]), 3)
         assert agent.predict(seen([0, 1], 2, 3))[0] == [2]
 
-    def test_another_way_after_a_refusal(self):
+    def test_another_way_around_what_was_refused(self):
         agent = made(([0, 1, 5], [0, 2, 5], [0, 1]), 6)
-        assert agent.predict(seen([0], 5, 6))[0] == [1]
-        assert agent.predict(seen([0], 5, 6, steps_left=5, last_accepted=0))[0] == [2]
-        assert agent.predict(seen([0], 5, 6, steps_left=4, last_accepted=0))[0] == [1]
+        obs = seen([0], 5, 6)
+        assert agent.predict(obs)[0] == [1]
+        obs["action_mask"][0, 1] = 0
+        assert agent.predict(obs)[0] == [2]
+
+    def test_near_the_objective_while_it_is_refused(self):
+        agent = made(([0, 5], [0, 1, 5], [2, 2, 2, 2]), 6)
+        obs = seen([0], 5, 6)
+        assert agent.predict(obs)[0] == [5]
+        obs["action_mask"][0, 5] = 0
+        assert agent.predict(obs)[0] == [1]
 
     def test_final_offer(self):
         agent = made(GRAPH, 7, final_offer=True)
@@ -205,25 +242,3 @@ class TestByHand:
     def test_unknown_method(self):
         with pytest.raises(AgentError, match="method"):
             made(GRAPH, 7, method="astar")
-
-
-def test_refusals_end_no_path(world):
-    """In a world that refuses, offers stay legal and differ from the one just refused."""
-    venv = gym.make_vec(
-        ID, num_envs=8, dataset="synthetic", acceptance="sampled", autoreset_mode="Disabled"
-    )
-    agent = agents.make("pf2inf", venv)
-    obs, _ = venv.reset(seed=3)
-    previous, refused = None, 0
-    over = np.zeros(8, dtype=bool)
-    for _ in range(20):
-        action, _ = agent.predict(obs)
-        assert (venv.action_masks()[np.arange(8), action] | over).all()
-        if previous is not None:
-            again = (action == previous) & (obs["last_accepted"] == 0) & ~over
-            refused += int(((obs["last_accepted"] == 0) & ~over).sum())
-            assert not again.any()
-        previous = action
-        obs, _, terminated, _, _ = venv.step(action)
-        over |= terminated
-    assert refused > 5

@@ -13,6 +13,7 @@ from recgym.envs.influence_path.rewards import TERMS, log_acceptance
 from recgym.envs.influence_path.state import Params
 from recgym.evaluators import MarkovEvaluator
 from recgym.evaluators.sequence import SequenceEvaluator
+from recgym.testing import check_environment, check_vector_equals_single, optimum
 
 ID, TINY = "recgym/InfluencePath-v0", "recgym/InfluencePathTiny-v0"
 
@@ -124,6 +125,50 @@ class TestSampled:
         totals = [play(problem, [2], seed)[1][0]["accepted_success"] for seed in range(300)]
         assert set(totals) == {0.0, 1.0}
         assert np.mean(totals) == pytest.approx(0.2, abs=0.07)
+
+
+class TestRepeats:
+    def test_what_was_taken_is_an_item_like_any_other(self):
+        problem = three_items(repeats="allowed")
+        state, (first, second), ended = play(problem, [1, 0])
+        assert not ended
+        assert first["invalid"] == second["invalid"] == 0
+        assert second["interest"] == pytest.approx(np.log(0.1 / 0.6))
+        assert second["log_prob"] == pytest.approx(np.log(0.2))
+        assert problem.observe(state)["history"][0, -3:].tolist() == [0, 1, 0]
+        assert problem.observe(state)["steps_left"][0] == 2
+        assert problem.action_masks(state).all()
+
+    def test_ranks_leave_out_what_was_taken(self):
+        """As where repeats are forbidden, so that IoR compares."""
+        for repeats in ("allowed", "forbidden"):
+            problem = three_items(repeats=repeats)
+            state, _, _ = play(problem, [1])
+            assert problem.metrics(state)["IoR"][0] == 1
+        state, _, _ = play(three_items(repeats="allowed"), [0, 0])
+        assert problem.metrics(state)["IoR"][0] == 0
+        assert state.seen[0].tolist() == [True, False, False]
+
+    def test_repeats_may_be_refused(self):
+        problem = three_items(repeats="allowed", acceptance="sampled")
+        results = {play(problem, [1, 1], seed)[0].accepted[0, 1] for seed in range(50)}
+        assert results == {True, False}
+
+    @pytest.mark.parametrize("kwargs", [{}, {"acceptance": "sampled", "objective": "genre"}])
+    def test_contract(self, kwargs):
+        check_environment(TINY, steps=60, repeats="allowed", **kwargs)
+        check_vector_equals_single(TINY, steps=200, repeats="allowed", **kwargs)
+
+    def test_more_freedom_is_worth_no_less(self):
+        values = [optimum(gym.make(TINY, repeats=r)).value for r in ("forbidden", "allowed")]
+        assert values[1] >= values[0]
+
+    def test_text_calls_no_repeat_illegal(self):
+        env = gym.make(TINY, repeats="allowed", acceptance="sampled", render_mode="ansi")
+        env.reset(seed=0, options={"user": 0})
+        for _ in range(6):
+            env.step(0)
+        assert "illegal" not in env.render()
 
 
 def test_log_acceptance():
@@ -278,6 +323,7 @@ class TestWorlds:
             ({"history_length": 0}, "history_length"),
             ({"acceptance": "maybe"}, "acceptance"),
             ({"ppl": "yes"}, "ppl"),
+            ({"repeats": "sometimes"}, "repeats"),
             ({"split": "dev"}, "split"),
             ({"bonus": float("nan")}, "bonus"),
             ({"weights": {"interst": 1.0}}, "interst"),
@@ -298,6 +344,7 @@ class TestWorlds:
             {"split": "test"},
             {"bonus": 4.0},
             {"acceptance": "sampled"},
+            {"repeats": "allowed"},
         ):
             assert gym.make(TINY, **kwargs).unwrapped.fingerprint != base
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from recgym.agents.base import Agent, AgentConfig, AgentError
 from recgym.envs.influence_path.dynamics import InfluencePath
+from recgym.envs.influence_path.objectives import aim, members
 from recgym.evaluators import backbones
 from recgym.evaluators.held_out import HeldOut, evaluate
 
@@ -63,19 +64,18 @@ class IPG(Agent):
         self.vectors = np.vstack([vectors, np.zeros((1, vectors.shape[1]), np.float32)])
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
-        history, objective = observation["history"], observation["objective"]
-        legal = observation["action_mask"] > 0
+        history, legal = observation["history"], observation["action_mask"] > 0
+        acceptance = self.acceptance(history, observation["user"])
+        objective = aim(observation, acceptance)
         rows, items = np.arange(len(objective)), self.vectors[:-1]
         user = self._user(history)  # (B, d)
         target = items[objective]
         pull = target @ items.T - self._cosine(user, target)[:, None]  # (B, N)
         value = pull / (1 + np.exp(-user @ items.T))
-        ripe = (
-            self.acceptance(history, observation["user"])[rows, objective] >= self.config.threshold
-        )
+        ripe = acceptance[rows, objective] >= self.config.threshold
         ripe |= observation["steps_left"] == 1
         value[~legal] = -np.inf
-        value[rows[~ripe], objective[~ripe]] = -np.inf
+        value[members(observation) & ~ripe[:, None]] = -np.inf
         nothing_else = ~np.isfinite(value).any(axis=1)
         return np.where(nothing_else, objective, value.argmax(axis=1))
 

@@ -18,9 +18,10 @@ import numpy as np
 
 from recgym.agents.base import Agent, AgentConfig, AgentError
 from recgym.agents.influence_path import decoding
-from recgym.agents.influence_path.rec2inf import best_first
+from recgym.agents.influence_path.rec2inf import best_first, moved_up, nearest_first
 from recgym.data.log import DataError
 from recgym.envs.influence_path.dynamics import InfluencePath
+from recgym.envs.influence_path.objectives import final_offer
 from recgym.evaluators import backbones
 
 WEIGHTS = "weights.safetensors"
@@ -180,30 +181,37 @@ class IRNAgent(Agent):
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
         c, history = self.config, observation["history"]
         objective, steps_left = observation["objective"], observation["steps_left"]
-        legal = observation["action_mask"] > 0
+        legal, everyone = observation["action_mask"] > 0, np.arange(len(objective))
 
         def score(rows: np.ndarray, histories: np.ndarray, ahead: int) -> np.ndarray:
             left = steps_left[rows] - ahead
             gap = left if c.gap == "left" else np.full_like(left, c.gap)
             return self.scores(histories, objective[rows], observation["user"][rows], gap)
 
+        scores = np.where(legal, score(everyone, history, 0), -np.inf)
         if c.decoding == "beam":
             action = decoding.beam(score, history, legal, objective, steps_left, c.beams, c.depth)
+        elif c.decoding == "sampled":
+            action = decoding.sample(scores, c.temperature, self.rng)
+        elif c.nearest:
+            action = nearest_first(scores, c.k, self.vectors, observation)[:, 0]
         else:
-            scores = np.where(legal, score(np.arange(len(legal)), history, 0), -np.inf)
-            if c.decoding == "sampled":
-                action = decoding.sample(scores, c.temperature, self.rng)
-            elif c.nearest:
-                top = best_first(scores, c.k)  # (B, k)
-                away = self.vectors[top] - self.vectors[objective][:, None]
-                distance = np.square(away).sum(axis=2)
-                distance[~np.take_along_axis(legal, top, axis=1)] = np.inf
-                action = top[np.arange(len(top)), distance.argmin(axis=1)]
-            else:
-                action = scores.argmax(axis=1)
+            action = scores.argmax(axis=1)
         if self.config.final_offer:
-            action = np.where(steps_left == 1, objective, action)
+            action = final_offer(observation, action, scores)
         return action
+
+    def preferences(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        """(B, N) finite: what greedy decoding would recommend first has the most (Table IV)."""
+        c, left = self.config, observation["steps_left"]
+        gap = left if c.gap == "left" else np.full_like(left, c.gap)
+        history, objective, user = (observation[k] for k in ("history", "objective", "user"))
+        scores = self.scores(history, objective, user, gap)
+        scores = np.where(observation["action_mask"] > 0, scores, -np.inf)
+        order = best_first(scores, 1)
+        if c.nearest:
+            order = nearest_first(scores, c.k, self.vectors, observation)
+        return moved_up(scores, order)
 
     def scores(
         self, history: np.ndarray, objective: np.ndarray, user: np.ndarray, gap: np.ndarray

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from recgym.agents.base import Agent
+from recgym.agents.influence_path.popularity import PopularityAgent
+from recgym.envs.influence_path.objectives import aim
 
 
-class JumpAgent(Agent):
-    """SR is 1 by construction; SR_acc shows what that is worth."""
+class JumpAgent(PopularityAgent):
+    """SR is 1 by construction; SR_acc shows what that is worth.
+
+    Of a set its most popular member. While the objective is refused, the most popular item.
+    """
 
     name = "jump"
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
-        return observation["objective"].copy()
+        objective = aim(observation, self.counts)
+        legal = observation["action_mask"][np.arange(len(objective)), objective] > 0
+        return np.where(legal, objective, super().act(observation, deterministic=deterministic))

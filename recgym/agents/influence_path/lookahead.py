@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import logsumexp
 
 from recgym.agents.base import Agent, AgentConfig, AgentError
 from recgym.agents.influence_path.rec2inf import best_first
 from recgym.envs.influence_path.dynamics import InfluencePath
+from recgym.envs.influence_path.objectives import aim, final_offer, members
 from recgym.envs.influence_path.rewards import log_acceptance
 from recgym.evaluators.sequence import SequenceEvaluator
 
@@ -58,19 +60,19 @@ class Lookahead(Agent):
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
         user, weights = self.user, self.problem.weights
-        history, objective = observation["history"], observation["objective"]
-        legal = observation["action_mask"] > 0
-        rows = np.arange(len(objective))
-        legal[rows, objective] = False
+        history, objective = observation["history"], members(observation)
+        legal = (observation["action_mask"] > 0) & ~objective
         log_prob = user.log_prob(history)
         top = best_first(np.where(legal, log_prob, -np.inf), self.config.k)  # (B, k)
         after = np.concatenate(
             [np.repeat(history[:, None, 1:], top.shape[1], axis=1), top[:, :, None]], axis=2
         ).reshape(-1, history.shape[1])
-        target = np.repeat(objective, top.shape[1])
-        interest = user.log_prob(after)[np.arange(len(target)), target].reshape(top.shape)
+        tried = user.log_prob(after).reshape(*top.shape, -1)
+        pairs = zip(tried, objective, strict=True)
+        interest = np.stack([logsumexp(row[:, chosen], axis=1) for row, chosen in pairs])
         follow = log_acceptance(np.take_along_axis(log_prob, top, axis=1), user.tau)
         value = weights["interest"] * interest + weights["follow"] * follow
         value[~np.take_along_axis(legal, top, axis=1)] = -np.inf
-        action = top[rows, value.argmax(axis=1)]
-        return np.where(observation["steps_left"] == 1, objective, action)
+        action = top[np.arange(len(top)), value.argmax(axis=1)]
+        action = np.where(legal.any(axis=1), action, aim(observation, log_prob))
+        return final_offer(observation, action, log_prob)

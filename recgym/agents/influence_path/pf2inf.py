@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from recgym.agents.base import Agent, AgentConfig, AgentError
 from recgym.data.log import InteractionLog
 from recgym.envs.influence_path.dynamics import InfluencePath
+from recgym.envs.influence_path.objectives import aim, final_offer, members
 from recgym.models.cooccurrence import cooccurrence_counts
 
 METHODS = ("dijkstra", "mst")
@@ -40,8 +41,9 @@ class Pf2Inf(Agent):
     through seen items (or, for ``dijkstra``, where the unseen ones do not connect the two), these
     are passed over: the user has taken them already. Where the graph does not join the two items
     at all, and for an empty history, the most popular unseen item: it lies in the largest
-    component, from which most objectives can be reached. After a refusal, which would meet the
-    same plan again, the steps taken choose another first step that leads to the objective.
+    component, from which most objectives can be reached. Refused items are avoided as seen ones
+    are. Of a set the nearest member is the end of the path. In an environment with
+    ``repeats="allowed"`` paths walk straight through seen items, as the paper's may.
     """
 
     name = "pf2inf"
@@ -59,42 +61,42 @@ class Pf2Inf(Agent):
         self.popularity = log.popularity
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
-        legal = observation["action_mask"] > 0
-        start, objective = observation["history"][:, -1], observation["objective"]
-        plans: list[list[int]] = [[] for _ in objective]
+        legal, objective = observation["action_mask"] > 0, members(observation)
+        start, goal = observation["history"][:, -1], objective & legal
+        goal = np.where(goal.any(axis=1, keepdims=True), goal, objective)  # all refused: go near
+        action = self._popular(observation)
+        planned = np.zeros(len(start), dtype=bool)
         if self.tree is None:
-            refused = observation["last_accepted"] == 0
-            far = hops(self.graph, start, objective, legal, whole=refused)
-            plans = [self._first_steps(*row) for row in zip(start, far, strict=True)]
-        open_rows = np.array([row for row, plan in enumerate(plans) if not plan], dtype=np.int64)
-        if len(open_rows):
+            far = hops(self.graph, start, goal, legal)
+            for row, distance in enumerate(far):
+                near, times = neighbours(self.graph, start[row])
+                leads = legal[row, near] & (distance[near] >= 0)
+                near, times = near[leads], times[leads]
+                if len(near):
+                    action[row] = near[np.lexsort((near, -times, distance[near]))[0]]
+                    planned[row] = True
+        rest = np.flatnonzero(~planned)
+        if len(rest):
             graph = self.graph if self.tree is None else self.tree
-            far = hops(
-                graph, start[open_rows], objective[open_rows], np.ones_like(legal[open_rows])
-            )
-            for row, distance in zip(open_rows, far, strict=True):
+            far = hops(graph, start[rest], goal[rest], np.ones_like(legal[rest]))
+            for row, distance in zip(rest, far, strict=True):
                 path = descend(graph, int(start[row]), distance)
-                plans[row] = [item for item in path if legal[row, item]]
-
-        others = legal.copy()
-        others[np.arange(len(objective)), objective] = False
-        action = np.where(others, self.popularity, -1).argmax(axis=1)
-        action = np.where(others.any(axis=1), action, objective)
-        turn = self.problem.params.horizon - observation["steps_left"]
-        turn = np.where(observation["last_accepted"] > 0, 0, turn)
-        for row, plan in enumerate(plans):
-            if plan:
-                action[row] = plan[turn[row] % len(plan)]
+                action[row] = next((item for item in path if legal[row, item]), action[row])
         if self.config.final_offer:
-            action = np.where(observation["steps_left"] == 1, objective, action)
+            action = final_offer(observation, action, self.popularity)
         return action
 
-    def _first_steps(self, start: int, distance: np.ndarray) -> list[int]:
-        """Unseen neighbours of ``start`` that lead to the objective, the best first."""
-        near, times = neighbours(self.graph, start)
-        leads = distance[near] >= 0
-        near, times = near[leads], times[leads]
-        return near[np.lexsort((near, -times, distance[near]))].tolist()
+    def _popular(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        """(B,): the most popular legal item that the observation does not show as taken.
+
+        The objective only where nothing else is left.
+        """
+        legal, history = observation["action_mask"] > 0, observation["history"]
+        taken = np.zeros((len(legal), legal.shape[1] + 1), dtype=bool)
+        taken[np.arange(len(legal))[:, None], history] = True
+        others = legal & ~taken[:, :-1] & ~members(observation)
+        action = np.where(others, self.popularity, -1).argmax(axis=1)
+        return np.where(others.any(axis=1), action, aim(observation, self.popularity))
 
 
 def item_graph(log: InteractionLog) -> sp.csr_matrix:
@@ -126,28 +128,23 @@ def neighbours(graph: sp.csr_matrix, item: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def hops(
-    graph: sp.csr_matrix,
-    start: np.ndarray,
-    target: np.ndarray,
-    allowed: np.ndarray,
-    whole: np.ndarray | bool = False,
+    graph: sp.csr_matrix, start: np.ndarray, targets: np.ndarray, allowed: np.ndarray
 ) -> np.ndarray:
-    """(B, N) int64: edges from each node to ``target`` (B,) over ``allowed`` (B, N) nodes.
+    """(B, N) int64: edges from each node to the nearest target over ``allowed`` (B, N) nodes.
 
-    All rows search breadth-first from the target, one level of all of them per sparse product. A
-    row's search ends at the level of a neighbour of ``start`` (B,), or covers the ``whole`` (B,)
-    component; what it did not reach is −1.
+    All rows search breadth-first from their ``targets`` (B, N) bool, one level of all of them per
+    sparse product. A row's search ends at the level of an allowed neighbour of ``start`` (B,);
+    what it did not reach is −1.
     """
-    rows, n = np.arange(len(target)), n_nodes(graph)
+    n = n_nodes(graph)
     around = graph[np.where(start < n, start, 0)].astype(bool)  # (B, N) sparse
-    distance = np.full((len(rows), n), -1)
-    frontier = np.zeros((len(rows), n), dtype=bool)
-    frontier[rows, target] = start < n
+    distance = np.full(targets.shape, -1)
+    frontier = targets & (start < n)[:, None]
     level = 0
     while frontier.any():
         distance[frontier] = level
-        arrived = np.asarray(around.multiply(frontier).sum(axis=1)).ravel() > 0
-        frontier[arrived & ~np.asarray(whole)] = False
+        arrived = np.asarray(around.multiply(frontier & allowed).sum(axis=1)).ravel() > 0
+        frontier[arrived] = False
         reached = sp.csr_matrix(frontier, dtype=np.float32) @ graph
         frontier = np.zeros_like(frontier)
         frontier[reached.nonzero()] = True

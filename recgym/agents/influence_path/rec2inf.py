@@ -12,6 +12,7 @@ import numpy as np
 
 from recgym.agents.base import Agent, AgentConfig, AgentError
 from recgym.envs.influence_path.dynamics import InfluencePath
+from recgym.envs.influence_path.objectives import final_offer, squared_distance
 from recgym.evaluators import backbones
 
 DISTANCES = ("genre", "embedding")
@@ -54,17 +55,45 @@ class Rec2Inf(Agent):
         self.features = log.genres.astype(np.float32) if genre else backbones.item_vectors(log)
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
-        legal = observation["action_mask"] > 0
-        objective = observation["objective"]
-        scores = np.where(legal, self.score(observation["history"], observation["user"]), -np.inf)
-        top = best_first(scores, self.config.k)  # (B, k)
-        distance = np.square(self.features[top] - self.features[objective][:, None]).sum(axis=2)
-        distance[~np.take_along_axis(legal, top, axis=1)] = np.inf
-        nearest = distance.argmin(axis=1)  # the first of equals, which ranks higher
-        action = top[np.arange(len(top)), nearest]
+        scores = self._scores(observation)
+        action = nearest_first(scores, self.config.k, self.features, observation)[:, 0]
         if self.config.final_offer:
-            action = np.where(observation["steps_left"] == 1, objective, action)
+            action = final_offer(observation, action, scores)
         return action
+
+    def preferences(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        """(B, N) finite: what it would recommend first has the most (Table IV)."""
+        scores = self._scores(observation)
+        order = nearest_first(scores, self.config.k, self.features, observation)
+        return moved_up(scores, order)
+
+    def _scores(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        """(B, N): the recommender's, −inf where an item is not legal."""
+        scores = self.score(observation["history"], observation["user"])
+        return np.where(observation["action_mask"] > 0, scores, -np.inf)
+
+
+def nearest_first(
+    scores: np.ndarray, k: int, features: np.ndarray, observation: dict[str, np.ndarray]
+) -> np.ndarray:
+    """(B, k) int64: of the k best by ``scores`` (B, N) the nearest to the objective first.
+
+    Of equals the one that ranks higher is first; items of score −inf are last.
+    """
+    top = best_first(scores, k)  # (B, k)
+    distance = squared_distance(features, top, observation)
+    distance[~np.isfinite(np.take_along_axis(scores, top, axis=1))] = np.inf
+    return np.take_along_axis(top, np.argsort(distance, axis=1, kind="stable"), axis=1)
+
+
+def moved_up(scores: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """(B, N) finite: ``scores`` with the items of ``order`` (B, k) above all others, in order."""
+    legal = np.isfinite(scores)
+    least = scores.min(axis=1, keepdims=True, where=legal, initial=0.0) - 1.0
+    found = np.where(legal, scores, least)
+    above = found.max(axis=1, keepdims=True) + order.shape[1] - np.arange(order.shape[1])
+    np.put_along_axis(found, order, above, axis=1)
+    return np.where(legal, found, least)
 
 
 def best_first(scores: np.ndarray, k: int) -> np.ndarray:

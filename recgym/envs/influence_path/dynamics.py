@@ -9,12 +9,15 @@ from dataclasses import replace
 
 import numpy as np
 from gymnasium import spaces
+from scipy.special import logsumexp
 
 from recgym.data.log import InteractionLog
 from recgym.data.splits import windows
 from recgym.envs.core import Problem, Task, Transition
+from recgym.envs.influence_path import objectives
 from recgym.envs.influence_path.instances import Instances
 from recgym.envs.influence_path.rewards import TERMS, default_weights, log_acceptance
+from recgym.envs.influence_path.sets import SetInstances
 from recgym.envs.influence_path.state import Params, State
 from recgym.evaluators import ranking
 from recgym.evaluators.sequence import SequenceEvaluator
@@ -24,9 +27,9 @@ class InfluencePath(Problem[State]):
     """IRS as a decision problem (Zhu et al., "Influential Recommender System", ICDE 2023).
 
     The state is (user, history ⊕ path, objective, steps left). Equation numbers are the paper's.
+    An objective may be a set of items: P of the set is the sum over its members, and any of them
+    reaches it. A set of one is the item, to the last bit.
     """
-
-    task_keys = ("user", "objective", "cut")
 
     def __init__(
         self,
@@ -42,8 +45,11 @@ class InfluencePath(Problem[State]):
                 f"recgym train evaluator --model {evaluator.name} --dataset {log.name}"
             )
         self.log, self.evaluator, self.instances, self.params = log, evaluator, instances, params
+        self.sets = instances.sets if isinstance(instances, SetInstances) else None
+        self.task_keys = ("user", self.sets.key if self.sets else "objective", "cut")
         self.split = instances.split
         self.weights = default_weights(params)
+        self.may_refuse = params.acceptance == "sampled"
         self._window = max(params.history_length, evaluator.length)
         n = log.n_items
         self.action_space = spaces.Discrete(n)
@@ -52,6 +58,7 @@ class InfluencePath(Problem[State]):
                 "user": spaces.Discrete(log.n_users),
                 "history": spaces.Box(0, n, (params.history_length,), np.int64),
                 "objective": spaces.Discrete(n),
+                **({"objective_set": spaces.MultiBinary(n)} if self.sets else {}),
                 "steps_left": spaces.Discrete(params.horizon + 1),
                 "last_accepted": spaces.Discrete(2),
                 "action_mask": spaces.MultiBinary(n),
@@ -73,7 +80,7 @@ class InfluencePath(Problem[State]):
 
     def start(self, tasks: Sequence[Task], rngs: Sequence[np.random.Generator]) -> State:
         b, n, m = len(tasks), self.log.n_items, self.params.horizon
-        user, objective, cut = (np.array([t[key] for t in tasks]) for key in self.task_keys)
+        user, target, cut = (np.array([t[key] for t in tasks]) for key in self.task_keys)
         stops = self.log.offsets[user] + cut
         tokens = windows(self.log, stops, user, self._window)
         seen = np.zeros((b, n), dtype=bool)
@@ -81,15 +88,21 @@ class InfluencePath(Problem[State]):
             [np.arange(a, z) for a, z in zip(self.log.offsets[user], stops, strict=True)]
         )
         seen[np.repeat(np.arange(b), cut), self.log.item[events]] = True
+        objective, members = target, np.zeros((b, 0), dtype=bool)
+        if self.sets is not None:
+            members = self.sets.members[target] & ~seen
+            objective = np.where(members, self.log.popularity, -1).argmax(axis=1)
         log_prob = self.evaluator.log_prob(tokens)
         curve = np.zeros((b, m + 1), dtype=np.float32)
-        curve[:, 0] = log_prob[np.arange(b), objective]
+        curve[:, 0] = self._objective_log_prob(log_prob, objective, members)
         # one threshold for each (episode, item): offering an item again does not help by itself
         sampled = self.params.acceptance == "sampled"
         threshold = [rng.random(n if sampled else 0, dtype=np.float32) for rng in rngs]
         return State(
             user=user,
+            target=target,
             objective=objective,
+            members=members,
             cut=cut,
             tokens=tokens,
             seen=seen,
@@ -101,7 +114,7 @@ class InfluencePath(Problem[State]):
             threshold=np.stack(threshold),
             objective_curve=curve,
             follow_curve=np.zeros((b, m), dtype=np.float32),
-            first_rank=ranking.ranks(log_prob, objective, seen),
+            first_rank=self._rank(log_prob, objective, members, seen),
             totals=np.zeros((b, len(TERMS))),
             rewards=np.zeros(b),
         )
@@ -110,14 +123,15 @@ class InfluencePath(Problem[State]):
         self, state: State, action: np.ndarray, rngs: Sequence[np.random.Generator]
     ) -> Transition[State]:
         rows = np.arange(len(action))
-        legal = ~state.seen[rows, action]
+        legal = self.action_masks(state)[rows, action]
         item_log_prob = state.log_prob[rows, action]
         follow = log_acceptance(item_log_prob, self.evaluator.tau)
         if self.params.acceptance == "sampled":
             accepted = legal & (np.exp(follow) >= state.threshold[rows, action])
         else:
             accepted = legal
-        success = accepted & (action == state.objective)
+        meant = state.members[rows, action] if self.sets else action == state.objective
+        success = accepted & meant
         acceptance = np.exp(follow) if self.params.acceptance == "passive" else 1.0
         if not legal.all():
             # a seen item is as unnatural as the least likely legal one, and more (`invalid`)
@@ -161,7 +175,7 @@ class InfluencePath(Problem[State]):
             log_prob[changed] = self.evaluator.log_prob(tokens[changed])
         curve, follow_curve = state.objective_curve.copy(), state.follow_curve.copy()
         steps = state.steps + 1
-        curve[rows, steps] = log_prob[rows, state.objective]
+        curve[rows, steps] = self._objective_log_prob(log_prob, state.objective, state.members)
         follow_curve[rows, state.steps] = follow
         return replace(
             state,
@@ -176,18 +190,41 @@ class InfluencePath(Problem[State]):
             follow_curve=follow_curve,
         )
 
+    def _objective_log_prob(
+        self, log_prob: np.ndarray, objective: np.ndarray, members: np.ndarray
+    ) -> np.ndarray:
+        """(B,): log P of the objective, of a set log Σ P over its members."""
+        if self.sets is None:
+            return log_prob[np.arange(len(objective)), objective]
+        return logsumexp(np.where(members, log_prob, -np.inf), axis=1)
+
+    def _rank(
+        self, log_prob: np.ndarray, objective: np.ndarray, members: np.ndarray, seen: np.ndarray
+    ) -> np.ndarray:
+        """(B,): the objective's rank among unseen items, of a set that of its likeliest member."""
+        if self.sets is not None:
+            objective = np.where(members, log_prob, -np.inf).argmax(axis=1)
+            seen = seen | members
+        return ranking.ranks(log_prob, objective, seen)
+
     def observe(self, state: State) -> dict[str, np.ndarray]:
         return {
             "user": state.user.copy(),
             "history": state.tokens[:, self._window - self.params.history_length :].copy(),
             "objective": state.objective.copy(),
+            **({"objective_set": state.members.astype(np.int8)} if self.sets else {}),
             "steps_left": self.params.horizon - state.steps,
             "last_accepted": state.last_accepted.astype(np.int64),
-            "action_mask": (~state.seen).view(np.int8),
+            "action_mask": self.action_masks(state).view(np.int8),
         }
 
     def action_masks(self, state: State) -> np.ndarray:
+        if self.params.repeats == "allowed":
+            return np.ones_like(state.seen)
         return ~state.seen
+
+    def targets(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+        return objectives.members(observation)
 
     def keys(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
         """(B, K) int64: objective, steps left, legal items, and what of the history P looks at."""
@@ -199,20 +236,23 @@ class InfluencePath(Problem[State]):
                 f"{self.params.history_length}. Raise history_length."
             )
         history = observation["history"][:, -self.evaluator.length :]
-        scalars = [observation[key][:, None] for key in ("objective", "steps_left")]
-        return np.concatenate([*scalars, history, observation["action_mask"]], axis=1)
+        objective = observation["objective_set"] if self.sets else observation["objective"][:, None]
+        steps, mask = observation["steps_left"][:, None], observation["action_mask"]
+        return np.concatenate([objective, steps, history, mask], axis=1)
 
     def tasks(self) -> list[Task]:
         return self.instances.tasks()
 
     def tasks_of(self, state: State) -> dict[str, np.ndarray]:
-        return {key: getattr(state, key).copy() for key in self.task_keys}
+        values = state.user, state.target, state.cut
+        return {key: value.copy() for key, value in zip(self.task_keys, values, strict=True)}
 
     def metrics(self, state: State) -> dict[str, np.ndarray]:
         """SR (Eq. 11), IoI (Eq. 12), IoR (Eq. 13), log PPL (Eq. 14) and companions.
 
         SR@1 is success by the first recommendation, SR_acc the share that a user would accept.
-        IoI and IoR are taken at the path without the objective. log PPL is NaN for an empty path.
+        IoI and IoR are taken at the path without the objective; the rank of a set is that of its
+        likeliest member among the other unseen items. log PPL is NaN for an empty path.
         """
         total = dict(zip(TERMS, state.totals.T.copy(), strict=True))
         length = state.accepted.sum(axis=1)
@@ -221,7 +261,7 @@ class InfluencePath(Problem[State]):
             missing = total["success"] == 0
             last = state.objective_curve[np.arange(len(length)), state.steps]
             log_prob, length = log_prob + missing * last, length + missing
-        rank = ranking.ranks(state.log_prob, state.objective, state.seen)
+        rank = self._rank(state.log_prob, state.objective, state.members, state.seen)
         with np.errstate(invalid="ignore", divide="ignore"):
             log_ppl = -log_prob / length
         return {

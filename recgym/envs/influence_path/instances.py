@@ -83,15 +83,8 @@ class Instances:
         if user is None:
             users = self._users(given.get("objective"))
             user = int(users[rng.integers(len(users))])
-        length = int(self.lengths[user])
-        cut = given.get("cut")
-        if cut is None:
-            shortest = min(SHORTEST_CUT, length)
-            training = self.split == "train" and "objective" not in given
-            cut = int(rng.integers(shortest, length + 1)) if training else length
-        if not 0 <= cut <= length:
-            raise ValueError(f"cut must be in 0..{length} (the events of user {user}), got {cut}.")
         objective = given.get("objective")
+        cut = self._cut(rng, given, user, training=self.split == "train" and objective is None)
         if objective is None:
             open_objectives = self.objectives[~self.seen(user)[self.objectives]]
             if len(open_objectives) == 0:
@@ -111,12 +104,10 @@ class Instances:
         """Every task of this split: users, cuts where it trains, and unseen objectives."""
         found = []
         for user in range(self.log.n_users):
-            length = int(self.lengths[user])
-            shortest = min(SHORTEST_CUT, length) if self.split == "train" else length
             unseen = self.objectives[~self.seen(user)[self.objectives]]
             found += [
                 {"user": user, "objective": int(objective), "cut": cut}
-                for cut in range(shortest, length + 1)
+                for cut in self._cuts(user)
                 for objective in unseen
             ]
         return found
@@ -130,6 +121,25 @@ class Instances:
         judge = self if self.split == "validation" else self.for_split("test")
         rng = np.random.default_rng([SPLIT_SEED, seed])
         return [judge.draw(rng, {"user": int(user)}) for user in judge.eligible]
+
+    def _cuts(self, user: int) -> range:
+        """The cuts of a user's history that this split starts from."""
+        length = int(self.lengths[user])
+        shortest = min(SHORTEST_CUT, length) if self.split == "train" else length
+        return range(shortest, length + 1)
+
+    def _cut(
+        self, rng: np.random.Generator, given: Mapping[str, int], user: int, *, training: bool
+    ) -> int:
+        """The cut that is given, one of those to train from, or the whole history."""
+        length = int(self.lengths[user])
+        cut = given.get("cut")
+        if cut is None:
+            cuts = self._cuts(user)
+            cut = cuts[int(rng.integers(len(cuts)))] if training else length
+        if not 0 <= cut <= length:
+            raise ValueError(f"cut must be in 0..{length} (the events of user {user}), got {cut}.")
+        return cut
 
     def _users(self, objective: int | None) -> np.ndarray:
         """(E,) int64: the users to draw from, those who have not seen what is to be drawn."""

@@ -30,7 +30,10 @@ class Episode:
     """One row of a state in the shape that both pictures need; k recommendations so far."""
 
     user: int
-    objective: int
+    objective: int  # of a set the member that was reached, or one that stands for it
+    members: np.ndarray  # (m,) int64: of a set, the unseen items; none for an item
+    title: str  # of the objective; of a set its name and how many members it has
+    kind: str  # genres of the objective
     horizon: int
     history: np.ndarray  # (≤ TAIL,) int64: the latest items before the path
     path: np.ndarray  # (k,) int64
@@ -42,21 +45,31 @@ class Episode:
 
 def episode(problem: InfluencePath, state: State, row: int) -> Episode:
     """What happened in one row so far."""
-    user, objective, cut = (int(getattr(state, key)[row]) for key in problem.task_keys)
-    steps = int(state.steps[row])
-    before = problem.log.items_of(user)[:cut]
+    user, objective, log = int(state.user[row]), int(state.objective[row]), problem.log
+    members, title, kind = np.flatnonzero(state.members[row]), "", ""
+    if problem.sets is None:
+        title, kind = log.item_label(objective), log.genre_label(objective)
+    else:
+        title = f"{problem.sets.names[state.target[row]]} ({len(members)} items)"
+    goals, steps = {objective, *members.tolist()}, int(state.steps[row])
+    before = log.items_of(user)[: int(state.cut[row])]
     path, accepted = state.path[row, :steps], state.accepted[row, :steps]
-    seen, marks = set(before.tolist()), []
+    seen, marks, repeats = set(before.tolist()), [], problem.params.repeats == "allowed"
     for item, taken in zip(path.tolist(), accepted, strict=True):
         if not taken:
-            marks.append(ILLEGAL if item in seen else REFUSED)
+            marks.append(ILLEGAL if item in seen and not repeats else REFUSED)
         else:
-            marks.append(REACHED if item == objective else ACCEPTED)
+            marks.append(REACHED if item in goals else ACCEPTED)
             seen.add(item)
+    if REACHED in marks:
+        objective = int(path[marks.index(REACHED)])
     illegal = np.array([mark == ILLEGAL for mark in marks], dtype=bool)
     return Episode(
         user=user,
         objective=objective,
+        members=members,
+        title=title,
+        kind=kind,
         horizon=problem.params.horizon,
         history=before[-TAIL:].astype(np.int64),
         path=path,
@@ -82,10 +95,10 @@ def ansi(problem: InfluencePath, state: State, row: int) -> str:
     lines = [
         f"User {e.user}, {e.horizon} recommendations at most, {log.name}, "
         f"simulated by {problem.evaluator.name}",
-        _line("lead to", log, e.objective, f"{'':5}{np.exp(e.log_prob[0]):13.1e}{'1':>7}×"),
+        _line("lead to", e.title, e.kind, f"{'':5}{np.exp(e.log_prob[0]):13.1e}{'1':>7}×"),
     ]
     for index, item in enumerate(e.history[-HISTORY:]):
-        lines.append(_line("after" if index == 0 else "", log, int(item)))
+        lines.append(_item("after" if index == 0 else "", log, int(item)))
     if len(e.history) == 0:
         lines.append(f"{'after':>6}  (no history)")
     heads = f"{'a':>5}{'P(objective)':>13}{'× start':>8}"
@@ -96,7 +109,7 @@ def ansi(problem: InfluencePath, state: State, row: int) -> str:
         log_prob = e.log_prob[index + 1]
         gain = f"{_times(float(np.exp(log_prob - e.log_prob[0]))):>7}×"
         numbers = f"{shown:>5}{np.exp(log_prob):13.1e}{gain}  {mark}"
-        lines.append(_line(f"{index + 1}/{e.horizon}", log, item, numbers))
+        lines.append(_item(f"{index + 1}/{e.horizon}", log, item, numbers))
     if e.ended:
         m = {name: float(v[0]) for name, v in problem.metrics(_one(state, row)).items()}
         lines += [
@@ -114,9 +127,12 @@ def _one(state: State, row: int) -> State:
     return one
 
 
-def _line(head: str, log: InteractionLog, item: int, numbers: str = "") -> str:
-    genres = log.genre_label(item)
-    return f"{head:>6}  {_cell(log.item_label(item), TITLE)}  {_cell(genres, GENRES)}{numbers}"
+def _item(head: str, log: InteractionLog, item: int, numbers: str = "") -> str:
+    return _line(head, log.item_label(item), log.genre_label(item), numbers)
+
+
+def _line(head: str, title: str, kind: str, numbers: str) -> str:
+    return f"{head:>6}  {_cell(title, TITLE)}  {_cell(kind, GENRES)}{numbers}"
 
 
 def _times(ratio: float) -> str:
@@ -169,7 +185,7 @@ def rgb_array(problem: InfluencePath, state: State, row: int) -> np.ndarray:
     """
     figure, canvas = _figure()
     e, log = episode(problem, state, row), problem.log
-    _head(figure, log, e)
+    _head(figure, e)
     figure.figimage(_background(log), zorder=-1)
     _draw_path(_map_axes(figure, log), log, e)
     _list(figure.add_axes((0.482, 0.03, 0.228, 0.85)), log, e)
@@ -204,11 +220,10 @@ def _text(target: Any, x: float, y: float, text: str, size: float, **style: Any)
     return target.text(x, y, text, fontsize=size, **style)
 
 
-def _head(figure: Any, log: InteractionLog, e: Episode) -> None:
-    title = _cut(log.item_label(e.objective), 60)
+def _head(figure: Any, e: Episode) -> None:
+    title = _cut(e.title, 60)
     _text(figure, 0.02, 0.955, f"User {e.user}  →  {title}", 15, weight="bold")
-    genres = _cut(log.genre_label(e.objective).replace("|", ", "), 60)
-    _text(figure, 0.02, 0.905, genres, 10, color=SOFT)
+    _text(figure, 0.02, 0.905, _cut(e.kind.replace("|", ", "), 60), 10, color=SOFT)
     step = f"step {len(e.path)} of {e.horizon}"
     if e.ended:
         step += "  ·  objective reached" if REACHED in e.marks else "  ·  not reached"
@@ -260,6 +275,7 @@ def _draw_path(ax: Axes, log: InteractionLog, e: Episode) -> None:
         hops = np.stack([route[:-1], route[1:]], axis=1)
         fade = np.linspace(1, 0.35, len(hops))[::-1]  # the latest hop is the darkest
         ax.add_collection(LineCollection(list(hops), colors=PATH, alpha=fade, lw=1.7, zorder=4))
+    ax.scatter(*at[e.members].T, s=26, c="none", edgecolors=STAR, linewidths=0.9, zorder=2)
     ax.scatter(*goal, s=330, marker="*", c=STAR, edgecolors=INK, linewidths=0.9, zorder=7)
     faces = [PATH if mark == ACCEPTED else PAPER for mark in e.marks]
     colours = {ACCEPTED: PAPER, REACHED: "none", REFUSED: WARN, ILLEGAL: SOFT}
@@ -269,7 +285,7 @@ def _draw_path(ax: Axes, log: InteractionLog, e: Episode) -> None:
         if colour != "none":
             x, y = place
             _text(ax, x, y, f"{index + 1}", 6.5, ha="center", color=colour, zorder=6)
-    label = _cut(log.item_label(e.objective), 30)
+    label = _cut(e.title, 30)
     x, y = _beside(goal, len(label) * LETTER, np.concatenate([tail, places]))
     halo = [patheffects.withStroke(linewidth=2.5, foreground=PAPER)]
     _text(ax, x, y, label, 9, zorder=8, ha="center", weight="bold", path_effects=halo)
@@ -326,11 +342,14 @@ def _list(ax: Axes, log: InteractionLog, e: Episode) -> None:
 def _curves(figure: Any, problem: InfluencePath, e: Episode) -> None:
     tau, steps = problem.evaluator.tau, np.arange(len(e.log_prob))
     top = figure.add_axes((0.755, 0.53, 0.232, 0.30))
-    low, high = min(e.log_prob.min(), tau), max(e.log_prob.max(), tau)
+    is_item = len(e.members) == 0  # τ and acceptance are about single items
+    low, high = e.log_prob.min(), e.log_prob.max()
+    if is_item:
+        low, high = min(low, tau), max(high, tau)
+        top.axhline(tau, color=STAR, lw=1.1, ls=(0, (4, 2)))
+        _text(top, 0.3, tau, "as likely as real choices", 7, color=STAR, va="bottom")
     room = 0.08 * (high - low) + 0.2
     top.set_ylim(low - room, high + room)
-    top.axhline(tau, color=STAR, lw=1.1, ls=(0, (4, 2)))
-    _text(top, 0.3, tau, "as likely as real choices", 7, color=STAR, va="bottom")
     top.plot(steps, e.log_prob, color=PATH, lw=1.8, marker="o", ms=3.5)
     _frame(top, e.horizon, "log P(objective | s)")
 
@@ -340,11 +359,12 @@ def _curves(figure: Any, problem: InfluencePath, e: Episode) -> None:
     below.bar(steps[1:], height, width=0.62, color=[colours[m] for m in e.marks], alpha=0.8)
     for index in np.flatnonzero(np.isnan(e.acceptance)).tolist():
         _text(below, index + 1, 0.04, "×", 9, ha="center", color=SOFT)
-    below.plot(steps, np.exp(log_acceptance(e.log_prob, tau)), color=STAR, lw=1.8)
     below.set_ylim(0, 1.06)
     _frame(below, e.horizon, "acceptance")
     _text(below, 0.42, 1.08, "■ each item", 7.5, color=PATH, transform=below.transAxes)
-    _text(below, 1, 1.08, "● objective", 7.5, color=STAR, ha="right", transform=below.transAxes)
+    if is_item:
+        below.plot(steps, np.exp(log_acceptance(e.log_prob, tau)), color=STAR, lw=1.8)
+        _text(below, 1, 1.08, "● objective", 7.5, color=STAR, ha="right", transform=below.transAxes)
     _text(below, 1, -0.2, "recommendations", 7.5, color=SOFT, ha="right", transform=below.transAxes)
 
 

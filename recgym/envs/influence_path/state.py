@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,8 @@ from recgym.envs.core import BatchState
 
 ACCEPTANCE = ("passive", "sampled")
 PPL = ("path", "with_objective")
+OBJECTIVES = ("item", "genre")
+REPEATS = ("forbidden", "allowed")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,10 @@ class Params:
     """Items of the history in an observation."""
     ppl: str = "path"
     """``with_objective``: log PPL as the authors' code takes it, the objective appended."""
+    objective: str | Sequence[Sequence[int]] = "item"
+    """``item``, ``genre``, or sets of items."""
+    repeats: str = "forbidden"
+    """``allowed``: items that the user has taken may be recommended again."""
 
     def __post_init__(self) -> None:
         for name in ("horizon", "history_length"):
@@ -40,11 +46,47 @@ class Params:
             raise ValueError(f"acceptance must be one of {ACCEPTANCE}, got {self.acceptance!r}.")
         if self.ppl not in PPL:
             raise ValueError(f"ppl must be one of {PPL}, got {self.ppl!r}.")
+        if self.repeats not in REPEATS:
+            raise ValueError(f"repeats must be one of {REPEATS}, got {self.repeats!r}.")
         if not np.isfinite(self.bonus):
             raise ValueError(f"bonus must be finite, got {self.bonus}.")
+        if isinstance(self.objective, str):
+            if self.objective not in OBJECTIVES:
+                raise ValueError(
+                    f"objective must be one of {OBJECTIVES}, or a list of sets of items, "
+                    f"got {self.objective!r}."
+                )
+        else:
+            object.__setattr__(self, "objective", _item_sets(self.objective))
 
     def to_dict(self) -> dict[str, Any]:
-        return {**self.__dict__, "weights": dict(self.weights)}
+        values = {**self.__dict__, "weights": dict(self.weights)}
+        for name, usual in (("objective", "item"), ("repeats", "forbidden")):
+            if values[name] == usual:  # as before there was a choice: fingerprints stay
+                del values[name]
+        return values
+
+
+def _item_sets(sets: Any) -> tuple[tuple[int, ...], ...]:
+    """Sets of items as sorted tuples.
+
+    Raises:
+        ValueError: not a list of non-empty lists of whole numbers.
+    """
+    try:
+        arrays = [np.asarray(list(items)) for items in sets]
+    except TypeError:
+        raise ValueError(f"objective must be a list of lists of items, got {sets!r}.") from None
+    if not arrays:
+        raise ValueError("objective: there are no sets. Give at least one list of items.")
+    for index, array in enumerate(arrays):
+        if array.size == 0:
+            raise ValueError(f"objective: set {index} is empty. Give it at least one item.")
+        if array.ndim != 1 or array.dtype.kind not in "iu":
+            raise ValueError(
+                f"objective: set {index} must be a list of whole numbers, got {sets[index]!r}."
+            )
+    return tuple(tuple(np.unique(array).tolist()) for array in arrays)
 
 
 @dataclass(frozen=True)
@@ -52,7 +94,9 @@ class State(BatchState):
     """B episodes. N is the number of items and the padding, M the horizon, L the window."""
 
     user: np.ndarray  # (B,) int64
-    objective: np.ndarray  # (B,) int64
+    target: np.ndarray  # (B,) int64: the objective as tasks name it, an item, genre or set
+    objective: np.ndarray  # (B,) int64: the item, or the one that stands for the set
+    members: np.ndarray  # (B, N) bool: unseen items of the set at the start; (B, 0) for an item
     cut: np.ndarray  # (B,) int64: events of the user's log that the episode starts from
     tokens: np.ndarray  # (B, L) int64: the latest items taken, log and path, pre-padded with N
     seen: np.ndarray  # (B, N) bool: items taken, in the log up to the cut or on the path

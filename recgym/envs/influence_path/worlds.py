@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from recgym import data
 from recgym.data.log import InteractionLog
 from recgym.envs.influence_path.dynamics import InfluencePath
 from recgym.envs.influence_path.instances import Instances
+from recgym.envs.influence_path.sets import SetInstances, genre_sets, own_sets
 from recgym.envs.influence_path.state import Params
 from recgym.evaluators import load as load_evaluator
 from recgym.evaluators.sequence import MarkovEvaluator, SequenceEvaluator
@@ -38,16 +40,28 @@ def build(
         judge = world.evaluator if evaluator is None else evaluator
         if isinstance(judge, str):
             raise ValueError("The tiny world has its own exact user: leave evaluator out.")
-        return InfluencePath(
-            world.log, judge, Instances(world.log, split, world.objectives), params
-        )
+        instances = _instances(world.log, split, params, world.objectives)
+        return InfluencePath(world.log, judge, instances, params)
     log = resolve_log(dataset, variant)
     if evaluator is None:
         evaluator = "markov" if log.name == "synthetic" else "bert4rec"
     judge = load_evaluator(evaluator, log) if isinstance(evaluator, str) else evaluator
     if not isinstance(judge, SequenceEvaluator):
         raise ValueError(f"evaluator must be a name or a SequenceEvaluator, got {judge!r}.")
-    return InfluencePath(log, judge, Instances(log, split), params)
+    return InfluencePath(log, judge, _instances(log, split, params), params)
+
+
+def _instances(
+    log: InteractionLog,
+    split: str,
+    params: Params,
+    objectives: Mapping[str, tuple[int, ...]] | None = None,
+) -> Instances:
+    if params.objective == "item":
+        return Instances(log, split, objectives)
+    if isinstance(params.objective, str):
+        return SetInstances(log, split, genre_sets(log))
+    return SetInstances(log, split, own_sets(log, params.objective))
 
 
 def resolve_log(dataset: str | Path | InteractionLog, variant: str) -> InteractionLog:
