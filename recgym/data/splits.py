@@ -36,16 +36,21 @@ def drop_most_popular(log: InteractionLog) -> InteractionLog:
     return log.keep(log.item != int(np.argmax(log.popularity))).compact()
 
 
-def leave_last_out(log: InteractionLog, n: int = 1) -> tuple[InteractionLog, InteractionLog]:
+def leave_last_out(
+    log: InteractionLog, n: int = 1, *, keep_short: bool = True
+) -> tuple[InteractionLog, InteractionLog]:
     """(train, held out): each user's last ``n`` events are held out.
 
-    Users with ``n`` events or fewer stay whole in the training part.
+    Users with ``n`` events or fewer stay whole in the training part; without ``keep_short`` they
+    are held out whole.
     """
     if n < 1:
         raise DataError(f"leave_last_out: n must be at least 1, got {n}.")
     counts = np.diff(log.offsets)
     from_end = log.offsets[log.user + 1] - np.arange(len(log))
-    held = (from_end <= n) & (counts[log.user] > n)
+    held = from_end <= n
+    if keep_short:
+        held &= counts[log.user] > n
     return log.keep(~held), log.keep(held)
 
 

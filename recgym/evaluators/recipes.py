@@ -49,15 +49,35 @@ class Recipe:
         model_class(name).Config.from_dict({**self.model, "n_items": n_items})
 
 
+_PAIRS = {"windows_per_event": 1.0, "batch": 256, "weight_decay": 0.0}
 _BY_MODEL: dict[str, Recipe] = {
     "bert4rec": Recipe({}, {"epochs": 120}),
     "sasrec": Recipe({}, {"epochs": 40}),
-    "gru4rec": Recipe({}, {"epochs": 40}),
-    "caser": Recipe({}, {"epochs": 40, "windows_per_event": 1, "batch": 256}),
-    "bpr": Recipe({}, {"epochs": 100, "windows_per_event": 1, "batch": 256}),
-    "transrec": Recipe({}, {"epochs": 100, "windows_per_event": 1, "batch": 256}),
+    "gru4rec": Recipe({"dropout": 0.5}, {"epochs": 40, "learning_rate": 3e-3}),
+    "caser": Recipe(
+        {"length": 5},
+        {"epochs": 12, "windows_per_event": 1.0, "batch": 256, "validate_every": 2},
+    ),
+    "bpr": Recipe({"l2": 0.025}, {**_PAIRS, "epochs": 100}),
+    "transrec": Recipe({}, {**_PAIRS, "epochs": 60, "learning_rate": 0.05}),
 }
-_BY_DATASET: dict[tuple[str, str], Recipe] = {}
+
+
+def _large(model: str, training: dict[str, Any], **shape: Any) -> Recipe:
+    """Many users: one place from the end is enough to choose by, and a refit hardly adds data."""
+    base = _BY_MODEL[model]
+    merged = base.changed(shape, training)
+    return Recipe(merged.model, merged.training, validation=(2,), refit=False)
+
+
+_BY_DATASET: dict[tuple[str, str], Recipe] = {
+    ("bert4rec", "ml-1m"): _large("bert4rec", {"epochs": 60}, dropout=0.1),
+    ("sasrec", "ml-1m"): _large("sasrec", {"epochs": 30}),
+    ("gru4rec", "ml-1m"): _large("gru4rec", {"epochs": 30}, dropout=0.2),
+    ("caser", "ml-1m"): _large("caser", {"windows_per_event": 0.5}),
+    ("bpr", "ml-1m"): _large("bpr", {"epochs": 30}),
+    ("transrec", "ml-1m"): _large("transrec", {"epochs": 15}),
+}
 
 
 def recipe(model: str, dataset: str) -> Recipe:

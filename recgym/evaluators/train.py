@@ -63,7 +63,8 @@ def train_model(
             f"{log.name}: no history has more than {farthest + 1} events, which holding "
             "out and learning from the rest takes. Use evaluator='markov', or more data."
         )
-    before, _ = leave_last_out(log, farthest)
+    # a short history kept whole would teach its last item
+    before, _ = leave_last_out(log, farthest, keep_short=False)
     without_last, _ = leave_last_out(log, 1)
     length = build(before, model, model_config, config).config.length
     most_users = VALIDATION_EVENTS // len(validation)

@@ -41,6 +41,16 @@ def test_leave_last_out(seed, n):
         np.testing.assert_array_equal(held.items_of(user), whole[cut:])
 
 
+@seeds
+def test_leave_last_out_of_short_histories(seed):
+    log = random_log(seed)
+    train, held = data.leave_last_out(log, 3, keep_short=False)
+    assert sorted(events(train) + events(held)) == events(log)
+    for user in range(log.n_users):
+        whole = log.items_of(user)
+        np.testing.assert_array_equal(train.items_of(user), whole[: max(0, len(whole) - 3)])
+
+
 def test_leave_last_out_refuses_zero():
     with pytest.raises(DataError, match="at least 1"):
         data.leave_last_out(random_log(0), 0)

@@ -19,7 +19,10 @@ FAST = {"epochs": 3, "batch": 16, "windows_per_event": 0.1, "validate_every": 1}
 
 @pytest.fixture(scope="module")
 def log():
-    return MarkovGenreWorld(n_users=40, n_items=30, n_genres=3, mean_length=20).log()
+    """Some histories are too short for what validation takes from their ends."""
+    log = MarkovGenreWorld(n_users=40, n_items=30, n_genres=3, mean_length=20).log()
+    place = np.arange(len(log)) - log.offsets[log.user]
+    return log.keep((log.user % 4 > 0) | (place < 3))
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +56,7 @@ def test_the_last_item_teaches_and_chooses_nothing(log, tmp_path, name, refit):
                 tmp_path / folder,
                 model_config={"width": 8, "length": 6},
                 config=TrainConfig.from_dict(FAST),
-                validation=(2, 3),
+                validation=(2, 5),
                 refit=refit,
             )
         )
