@@ -12,7 +12,13 @@ import pytest
 import recgym
 from recgym import agents
 from recgym.agents.base import AgentError
-from recgym.agents.influence_path.pf2inf import descend, hops, item_graph, spanning_tree
+from recgym.agents.influence_path.pf2inf import (
+    descend,
+    genre_graph,
+    hops,
+    item_graph,
+    spanning_tree,
+)
 from recgym.data import InteractionLog
 
 ID = "recgym/InfluencePath-v0"
@@ -242,3 +248,57 @@ class TestByHand:
     def test_unknown_method(self):
         with pytest.raises(AgentError, match="method"):
             made(GRAPH, 7, method="astar")
+
+
+class TestGenres:
+    """Items and genres as nodes: from one genre to another over items that have both."""
+
+    def world(self, **genres):
+        """Items 0 to 5; genres A: 0, 1, 2; B: 1, 2, 3; C: 3, 4. Item 2 is the most popular."""
+        from recgym.envs.influence_path.dynamics import InfluencePath
+        from recgym.envs.influence_path.instances import Instances
+        from recgym.envs.influence_path.state import Params
+        from recgym.envs.vector import RecVectorEnv
+        from recgym.evaluators import MarkovEvaluator
+
+        user, item = np.array([0, 1, 1, 2, 3, 3]), np.array([0, 2, 3, 1, 2, 5])
+        log = InteractionLog.from_columns("chain", user, item, item_ids=np.arange(6), **genres)
+        judge = MarkovEvaluator(np.full((7, 6), -np.log(6)), tau=-2.0)
+        splits = dict.fromkeys(("train", "validation", "test"), (4, 5))
+        rules = InfluencePath(log, judge, Instances(log, "test", splits), Params(horizon=5))
+        return log, RecVectorEnv(rules, 2)
+
+    def genres(self):
+        table = np.zeros((6, 3), dtype=bool)
+        table[[0, 1, 2], 0] = table[[1, 2, 3], 1] = table[[3, 4], 2] = True
+        return {"genres": table, "genre_names": ("A", "B", "C")}
+
+    def test_graph_by_hand(self):
+        log, _ = self.world(**self.genres())
+        graph = genre_graph(log).toarray()
+        assert np.array_equal(graph, graph.T)
+        assert np.array_equal(graph[:6, 6:], log.genres)
+        assert not graph[:6, :6].any()
+        assert not graph[6:, 6:].any()
+
+    def test_walks_from_genre_to_genre_and_prefers_the_popular(self):
+        """From A to C over an item of A and B, the popular one, and one of B and C.
+
+        The second row has no history and an objective without a genre: nothing leads there.
+        """
+        _, venv = self.world(**self.genres())
+        agent = agents.make("pf2inf", venv, method="genres")
+        options = {"user": np.array([0, 0]), "objective": np.array([4, 5]), "cut": np.array([1, 0])}
+        observation, _ = venv.reset(seed=0, options=options)
+        taken = []
+        for _ in range(3):
+            action, _ = agent.predict(observation)
+            taken.append(action.tolist())
+            observation, *_ = venv.step(action)
+        assert [first for first, _ in taken] == [2, 3, 4]
+        assert taken[0][1] == 2  # the most popular
+
+    def test_data_without_genres(self):
+        _, venv = self.world()
+        with pytest.raises(AgentError, match='no genres. Use method="dijkstra"'):
+            agents.make("pf2inf", venv, method="genres")

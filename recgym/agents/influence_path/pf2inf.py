@@ -20,15 +20,16 @@ from recgym.envs.influence_path.dynamics import InfluencePath
 from recgym.envs.influence_path.objectives import aim, final_offer, members
 from recgym.models.cooccurrence import cooccurrence_counts
 
-METHODS = ("dijkstra", "mst")
+METHODS = ("dijkstra", "mst", "genres")
 
 
 @dataclass(frozen=True)
 class Pf2InfConfig(AgentConfig):
     """On which graph paths are looked for."""
 
-    method: Literal["dijkstra", "mst"] = "dijkstra"
-    """Shortest paths of unseen items, or the paths of a minimum spanning tree."""
+    method: Literal["dijkstra", "mst", "genres"] = "dijkstra"
+    """Shortest paths of unseen items, the paths of a minimum spanning tree, or shortest paths that
+    alternate between items and their genres (the paper's first future work)."""
     final_offer: bool = False
     """Propose the objective with the last recommendation."""
 
@@ -37,9 +38,11 @@ class Pf2Inf(Agent):
     """Offers the next item of the path from the user's last item to the objective.
 
     ``dijkstra``: a shortest path that runs through unseen items only; among equals the step that
-    the log has most often. ``mst``: the one path that the spanning tree has. Where that path runs
-    through seen items (or, for ``dijkstra``, where the unseen ones do not connect the two), these
-    are passed over: the user has taken them already. Where the graph does not join the two items
+    the log has most often. ``mst``: the one path that the spanning tree has. ``genres``: a shortest
+    path item – genre – item – …, of which the items are recommended, among equals the most
+    popular: from one genre to another over items that have both. Where the path runs through seen
+    items (or, for shortest paths, where the unseen ones do not connect the two), these are passed
+    over: the user has taken them already. Where the graph does not join the two items
     at all, and for an empty history, the most popular unseen item: it lies in the largest
     component, from which most objectives can be reached. Refused items are avoided as seen ones
     are. Of a set the nearest member is the end of the path. In an environment with
@@ -56,20 +59,26 @@ class Pf2Inf(Agent):
         if self.config.method not in METHODS:
             raise AgentError(f"method must be one of {METHODS}, got {self.config.method!r}.")
         log = self.problem.log
-        self.graph = item_graph(log)
+        if self.config.method == "genres":
+            if not log.genre_names:
+                raise AgentError(f'{log.name} has no genres. Use method="dijkstra".')
+            self.graph = genre_graph(log)
+        else:
+            self.graph = item_graph(log)
         self.tree = spanning_tree(self.graph) if self.config.method == "mst" else None
         self.popularity = log.popularity
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
         legal, objective = observation["action_mask"] > 0, members(observation)
-        start, goal = observation["history"][:, -1], objective & legal
+        last, goal = observation["history"][:, -1], objective & legal
+        start = np.where(last < legal.shape[1], last, n_nodes(self.graph))  # padding is no node
         goal = np.where(goal.any(axis=1, keepdims=True), goal, objective)  # all refused: go near
         action = self._popular(observation)
         planned = np.zeros(len(start), dtype=bool)
         if self.tree is None:
-            far = hops(self.graph, start, goal, legal)
+            far = hops(self.graph, start, self._nodes(goal, False), self._nodes(legal, True))
             for row, distance in enumerate(far):
-                near, times = neighbours(self.graph, start[row])
+                near, times = self._ahead(int(start[row]), distance)
                 leads = legal[row, near] & (distance[near] >= 0)
                 near, times = near[leads], times[leads]
                 if len(near):
@@ -78,13 +87,30 @@ class Pf2Inf(Agent):
         rest = np.flatnonzero(~planned)
         if len(rest):
             graph = self.graph if self.tree is None else self.tree
-            far = hops(graph, start[rest], goal[rest], np.ones_like(legal[rest]))
+            targets = self._nodes(goal[rest], False)
+            far = hops(graph, start[rest], targets, np.ones_like(targets))
             for row, distance in zip(rest, far, strict=True):
-                path = descend(graph, int(start[row]), distance)
+                path = [i for i in descend(graph, int(start[row]), distance) if i < legal.shape[1]]
                 action[row] = next((item for item in path if legal[row, item]), action[row])
         if self.config.final_offer:
             action = final_offer(observation, action, self.popularity)
         return action
+
+    def _nodes(self, items: np.ndarray, genres: bool) -> np.ndarray:
+        """(B, V) bool: items (B, N), and all genres or none where the graph has them as nodes."""
+        return np.pad(
+            items, ((0, 0), (0, n_nodes(self.graph) - items.shape[1])), constant_values=genres
+        )
+
+    def _ahead(self, start: int, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(items (n,) that can come next, how good each is among equals (n,))."""
+        if self.config.method != "genres" or start >= len(self.popularity):
+            return neighbours(self.graph, start)
+        genres, _ = neighbours(self.graph, start)
+        genres = genres[distance[genres] >= 0]
+        genres = genres[distance[genres] == distance[genres].min(initial=n_nodes(self.graph))]
+        near = np.unique(self.graph[genres].indices)
+        return near, self.popularity[near]
 
     def _popular(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         """(B,): the most popular legal item that the observation does not show as taken.
@@ -105,6 +131,12 @@ def item_graph(log: InteractionLog) -> sp.csr_matrix:
     graph.setdiag(0)  # a repeated item leads nowhere
     graph.eliminate_zeros()
     return graph.tocsr()
+
+
+def genre_graph(log: InteractionLog) -> sp.csr_matrix:
+    """(N + G, N + G) symmetric 0/1: items, then genres; an item is joined to each of its genres."""
+    genres = sp.csr_matrix(log.genres.astype(np.float64))
+    return sp.csr_matrix(sp.bmat([[None, genres], [genres.T, None]]))
 
 
 def spanning_tree(graph: sp.csr_matrix) -> sp.csr_matrix:
