@@ -60,7 +60,9 @@ def masks(name: str, base: Suite) -> Study:
         for gap in ("left", 0)
         for kind in (1, 2, 3)
     ]
-    return Study(name, "Masks", "mask type", {"all": _part(base, name, entries)})
+    levels = {e.label: (f"gap {e.config['gap']}", "irn", e.config["mask_type"]) for e in entries}
+    only = {"all": _part(base, name, entries)}
+    return Study(name, "Masks", "mask type", only, ("SR", "IoI", "log_ppl"), levels)
 
 
 def horizon(name: str, base: Suite) -> Study:
@@ -84,12 +86,12 @@ def aggressiveness(name: str, base: Suite) -> Study:
     for w_t in W_T:
         made = irn(dataset, f"irn[w_t {w_t:g} in decoding]", decode_w_t=w_t)
         entries.append(made)
-        levels[made.label] = ("irn, decoded with w_t", w_t)
+        levels[made.label] = ("w_t of IRN", "changed in decoding", w_t)
     if dataset == "lastfm-2k":
         for w_t in (w for w in W_T if w <= 1):
             made = irn(dataset, f"irn[w_t {w_t:g} in training]", w_t=w_t)
             entries.append(made)
-            levels[made.label] = ("irn, trained with w_t", w_t)
+            levels[made.label] = ("w_t of IRN", "trained with", w_t)
     for backbone in STRONG:
         for distance in ("genre", "embedding"):
             for k in CANDIDATES:
@@ -98,7 +100,7 @@ def aggressiveness(name: str, base: Suite) -> Study:
                 entries.append(
                     replace(base_entry, label=label, config={**base_entry.config, "k": k})
                 )
-                levels[label] = (f"rec2inf[{backbone}, {distance}], k", k)
+                levels[label] = (f"k of Rec2Inf by {distance}", backbone, k)
     only = {"all": _part(base, name, entries)}
     return Study(name, "Aggressiveness", "k or w_t", only, ("SR", "log_ppl"), levels)
 
@@ -182,7 +184,7 @@ def transfer(name: str, base: Suite) -> Study:
     ]
     agents = [*tuned, *(replace(entry, train_env=home) for entry in everywhere)]
     suites = {user: _part(base, name, agents, evaluator=user) for user in JUDGES}
-    return Study(name, "Evaluator transfer", "judged by", suites, ("return", "SR_acc"))
+    return Study(name, "Evaluator transfer", "judged by", suites, ("return",), matrix=True)
 
 
 def search(name: str, base: Suite) -> Study:
@@ -199,7 +201,7 @@ def search(name: str, base: Suite) -> Study:
                 config["length"] = max(60, int(value))
             label = f"irn[{setting} {value:g}]"
             entries.append(Entry(label, "irn", config, train_seed=0))
-            levels[label] = (setting, float(value))
+            levels[label] = (setting, "irn", float(value))
     part = replace(_part(base, name, entries), seeds=(0,), split="validation")
     return Study(name, "Search", "value", {"all": part}, ("return", "IoI"), levels)
 

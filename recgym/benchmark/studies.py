@@ -28,8 +28,10 @@ class Study:
     suites: Mapping[str, Suite]
     shows: tuple[str, ...] = ("SR", "return")
     """Keys of the metrics that its figure shows."""
-    levels: Mapping[str, tuple[str, float]] | None = None
-    """Where agents and not settings vary: label → (line of the figure, place on its axis)."""
+    levels: Mapping[str, tuple[str, str, float]] | None = None
+    """Where agents and not settings vary: label → (panel, line, place on the panel's axis)."""
+    matrix: bool = False
+    """Whether the figure is a table of agents by settings."""
 
     def folder(self, out: Path, setting: str) -> Path:
         """Where the runs of a setting are."""

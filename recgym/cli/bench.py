@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from recgym.benchmark import making, studies, suites, summary
+from recgym.benchmark import figures, making, studies, suites, summary
 from recgym.benchmark.files import BenchmarkError
 from recgym.benchmark.influence_path_tables import TABLES
 from recgym.benchmark.influence_path_tables import write as write_table
@@ -62,7 +62,9 @@ def run_study(
         study.name, total, out, lambda **tell: studies.run(study, out, jobs=jobs, **tell)
     )
     if not result.interrupted and (result.finished or result.skipped):
-        for path in summary.save(*studies.frames(study, out), out):
+        agents, runs = studies.frames(study, out)
+        picture = figures.save(figures.study_figure(study, agents), out / "figure.png")
+        for path in (*summary.save(agents, runs, out), picture):
             print(path)
     return _exit_code(result)
 

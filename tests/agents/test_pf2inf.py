@@ -300,5 +300,5 @@ class TestGenres:
 
     def test_data_without_genres(self):
         _, venv = self.world()
-        with pytest.raises(AgentError, match='no genres. Use method="dijkstra"'):
+        with pytest.raises(AgentError, match="has no genres"):
             agents.make("pf2inf", venv, method="genres")

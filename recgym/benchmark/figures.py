@@ -1,0 +1,209 @@
+"""Figures of studies from their CSVs, as PNG: lines over settings, dots, a matrix of judges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recgym.benchmark.studies import Study
+from recgym.benchmark.suites import Metric
+
+INK, SOFT, FAINT = "#1c2430", "#5d6878", "#e3e7ec"
+# Okabe and Ito's colours, which the colour-blind can tell apart, and greys for what is left
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1c2430", "#9aa6b5")
+MARKERS = "osD^vPX*"
+
+
+def study_figure(study: Study, agents: Any) -> Any:
+    """The study's figure from :func:`recgym.benchmark.studies.frames`, means with intervals."""
+    means = agents[agents["statistic"] == "mean"]
+    suite = next(iter(study.suites.values()))
+    metrics = [metric for metric in suite.metrics if metric.key in study.shows]
+    if study.matrix:
+        return matrix(means, metrics[0], study.varies)
+    if study.levels is not None:
+        return levels(means, metrics, study.levels)
+    places = [_number(setting) for setting in study.suites]
+    if all(place is not None for place in places):
+        numbers = dict(zip(study.suites, places, strict=True))
+        placed = means.assign(x=means["setting"].map(numbers), line=means["agent"])
+        return lines(placed, metrics, study.varies)
+    return dots(means, metrics, list(study.suites))
+
+
+def lines(frame: Any, metrics: Sequence[Metric], label: str) -> Any:
+    """One panel for each metric: ``value`` over ``x`` for each ``line``, with bands."""
+    names = list(dict.fromkeys(frame["line"]))
+    figure = _figure(5.2 * len(metrics) + 0.9, 3.4 + 0.09 * len(names))
+    axes = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for axis, metric in zip(axes, metrics, strict=True):
+        shown = frame[frame["metric"] == metric.key]
+        for number, name in enumerate(names):
+            _line(axis, shown[shown["line"] == name], number, name)
+        _finish(axis, _titled(metric), label)
+    _legend(figure, axes[0], min(3, len(names)))
+    return figure
+
+
+def levels(
+    means: Any, metrics: Sequence[Metric], places: dict[str, tuple[str, str, float]] | Any
+) -> Any:
+    """A row of panels for each metric, one for each thing varied; agents are points of lines."""
+    place = means["agent"].map(places)
+    frame = means.assign(
+        facet=[p[0] for p in place], line=[p[1] for p in place], x=[p[2] for p in place]
+    )
+    facets = list(dict.fromkeys(frame["facet"]))
+    names = list(dict.fromkeys(frame["line"]))
+    columns = min(4, len(facets))
+    blocks = -(-len(facets) // columns)
+    figure = _figure(3.5 * columns + 0.6, (2.5 * len(metrics)) * blocks + 0.9)
+    grid = figure.subplots(len(metrics) * blocks, columns, squeeze=False, sharey=False)
+    for axis in grid.flat:
+        axis.set_visible(False)
+    for index, facet in enumerate(facets):
+        block, column = divmod(index, columns)
+        for row, metric in enumerate(metrics):
+            axis = grid[block * len(metrics) + row, column]
+            axis.set_visible(True)
+            shown = frame[(frame["facet"] == facet) & (frame["metric"] == metric.key)]
+            for number, name in enumerate(names):
+                _line(axis, shown[shown["line"] == name], number, name)
+            values = shown["x"].to_numpy()
+            if values.min() > 0 and values.max() / values.min() > 20:
+                axis.set_xscale("log")
+            _finish(axis, _titled(metric), facet)
+    if len(names) > 1:
+        _legend(figure, grid.flat, min(4, len(names)))
+    return figure
+
+
+def dots(means: Any, metrics: Sequence[Metric], settings: Sequence[str]) -> Any:
+    """One panel for each metric: agents in rows, a dot with its interval for each setting."""
+    main: Any = means[means["metric"] == metrics[0].key]
+    order = main.groupby("agent")["value"].mean().sort_values(ascending=metrics[0].direction < 0)
+    names = list(order.index)
+    figure = _figure(3.3 + 3.3 * len(metrics), 1.2 + 0.34 * len(names))
+    axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for axis, metric in zip(axes, metrics, strict=True):
+        for number, setting in enumerate(settings):
+            shown = means[(means["metric"] == metric.key) & (means["setting"] == setting)]
+            shift = (number - (len(settings) - 1) / 2) * 0.22
+            places = np.array([names.index(agent) for agent in shown["agent"]]) + shift
+            colour = COLOURS[number % len(COLOURS)]
+            axis.hlines(places, shown["low"], shown["high"], color=colour, lw=4, alpha=0.35)
+            axis.scatter(shown["value"], places, s=24, color=colour, zorder=4, label=setting)
+        _finish(axis, _titled(metric), "")
+        axis.grid(axis="x", color=FAINT)
+        axis.grid(visible=False, axis="y")
+        axis.set_ylim(len(names) - 0.4, -0.6)
+    axes[0].set_yticks(range(len(names)), names, fontsize=9, color=INK)
+    if len(settings) > 1:
+        _legend(figure, axes[0], len(settings))
+    return figure
+
+
+def matrix(means: Any, metric: Metric, label: str) -> Any:
+    """Agents in rows, settings in columns; frames mark agents that were made with that setting."""
+    shown = means[means["metric"] == metric.key]
+    table = shown.pivot(index="agent", columns="setting", values="value")
+    columns = list(dict.fromkeys(means["setting"]))
+    table = table[columns].loc[table.mean(axis=1).sort_values(ascending=False).index]
+    figure = _figure(3.6 + 1.15 * len(columns), 1.1 + 0.36 * len(table))
+    axis = figure.subplots()
+    values = table.to_numpy()
+    picture = axis.imshow(values, cmap="YlGnBu", aspect="auto")
+    middle = np.nanmean([np.nanmin(values), np.nanmax(values)])
+    for row, agent in enumerate(table.index):
+        for column, setting in enumerate(columns):
+            value = values[row, column]
+            colour = "white" if value > middle else INK
+            text = "–" if np.isnan(value) else f"{value:.{metric.decimals}f}".replace("-", "−")
+            own = re.search(rf"\b{re.escape(setting)}\b", str(agent)) is not None
+            weight = "bold" if own else "normal"
+            axis.text(
+                column, row, text, ha="center", va="center", color=colour, fontsize=9, weight=weight
+            )
+            if own:
+                frame = (column - 0.48, row - 0.46), 0.96, 0.92
+                axis.add_patch(_patch(*frame))
+    axis.set_xticks(range(len(columns)), columns, fontsize=9)
+    axis.set_yticks(range(len(table)), list(table.index), fontsize=9)
+    axis.set_xlabel(label, color=SOFT)
+    axis.tick_params(length=0, colors=INK)
+    for side in axis.spines.values():
+        side.set_visible(False)
+    figure.colorbar(picture, ax=axis, shrink=0.6).outline.set_visible(False)
+    axis.set_title(f"{_titled(metric)}; framed: made with that model", loc="left", fontsize=10.5)
+    return figure
+
+
+def save(figure: Any, path: Path) -> Path:
+    """Write the figure as PNG, without a date, and return its path."""
+    figure.savefig(path, dpi=130, facecolor="white", metadata={"Software": None})
+    return path
+
+
+def _patch(corner: tuple[float, float], width: float, height: float) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle(corner, width, height, fill=False, edgecolor="#d55e00", lw=1.8)
+
+
+def _line(axis: Any, shown: Any, number: int, name: str) -> None:
+    if shown.empty:
+        return
+    shown = shown.sort_values("x")
+    colour = COLOURS[number % len(COLOURS)]
+    style = "-" if number < len(COLOURS) else "--"
+    marker = MARKERS[number % len(MARKERS)]
+    axis.fill_between(shown["x"], shown["low"], shown["high"], color=colour, alpha=0.15, lw=0)
+    axis.plot(shown["x"], shown["value"], style, color=colour, marker=marker, ms=4, label=name)
+
+
+def _figure(width: float, height: float) -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            'figures need matplotlib, which is missing: pip install "recgym[plot]"'
+        ) from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _titled(metric: Metric) -> str:
+    return f"{metric.label} {metric.arrow}".strip()
+
+
+def _finish(axis: Any, title: str, label: str) -> None:
+    axis.set_title(title, loc="left", fontsize=10.5, color=INK)
+    axis.set_xlabel(label, color=SOFT, fontsize=9)
+    axis.grid(axis="y", color=FAINT)
+    axis.set_axisbelow(True)
+    axis.tick_params(length=0, labelsize=8.5, colors=INK)
+    for side in axis.spines.values():
+        side.set_visible(False)
+
+
+def _legend(figure: Any, axes: Any, columns: int) -> None:
+    handles: dict[str, Any] = {}
+    for axis in np.atleast_1d(np.asarray(axes, dtype=object)).flat:
+        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
+            handles.setdefault(name, handle)
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=8.5,
+    )
+
+
+def _number(setting: str) -> float | None:
+    found = re.search(r"[-+]?\d+(\.\d+)?$", setting)
+    return float(found.group()) if found else None
