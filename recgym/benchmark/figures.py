@@ -22,7 +22,8 @@ def study_figure(study: Study, agents: Any) -> Any:
     """The study's figure from :func:`recgym.benchmark.studies.frames`, means with intervals."""
     means = agents[agents["statistic"] == "mean"]
     suite = next(iter(study.suites.values()))
-    metrics = [metric for metric in suite.metrics if metric.key in study.shows]
+    by_key = {metric.key: metric for metric in suite.metrics}
+    metrics = [by_key[key] for key in study.shows]
     if study.matrix:
         return matrix(means, metrics[0], study.varies)
     if study.levels is not None:

@@ -8,7 +8,7 @@ from recgym.benchmark import plots
 from recgym.benchmark.table import SEES, SEES_TEXT, Row, Table
 from recgym.benchmark.wording import METHOD, difference, interval, number, plus_minus, subtitle
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #ffffff; --ink: #1c2430;
   --soft: #5d6878; --faint: #e3e7ec; --log: #2f6fb3; --simulator: #b0418f; --privileged: #a67c00; }
 @media (prefers-color-scheme: dark) { :root { --page: #12161c; --card: #1a2029; --ink: #e8ecf1;
@@ -59,20 +59,20 @@ def page(table: Table) -> str:
         ImportError: matplotlib is missing; names the extra.
     """
     kinds = dict.fromkeys(row.sees for row in table.rows)
-    legend = "".join(f"<li>{_tag(kind)} {SEES_TEXT.get(kind, kind)}</li>" for kind in kinds)
+    legend = "".join(f"<li>{tag(kind)} {SEES_TEXT.get(kind, kind)}</li>" for kind in kinds)
     small = plots.others(table)
     sections = [
-        _section("Ranking", _ranking(table) + f'<ul class="legend soft">{legend}</ul>'),
-        _section(
+        section("Ranking", _ranking(table) + f'<ul class="legend soft">{legend}</ul>'),
+        section(
             "Main metric",
             plots.ranking(table)
             + '<p class="soft">Disc: mean; bar: 95 % interval; diamond: interquartile mean; small '
             "dots: means of the seeds. Right: density of all episodes, quartiles and the 5 to "
             "95 % range.</p>",
         ),
-        _section("Other metrics", small) if small else "",
-        _section("How to read it", _reading(table)),
-        _section("How it was made", _provenance(table)),
+        section("Other metrics", small) if small else "",
+        section("How to read it", _reading(table)),
+        section("How it was made", _provenance(table)),
     ]
     body = "\n".join(part for part in sections if part)
     title = escape(subtitle(table))
@@ -80,16 +80,16 @@ def page(table: Table) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
         f'<h1>{head}</h1>\n<p class="soft">{rest}</p>\n{body}\n</main>\n</body>\n</html>\n'
     )
 
 
-def _section(title: str, content: str) -> str:
+def section(title: str, content: str) -> str:
     return f"<section>\n<h2>{title}</h2>\n{content}\n</section>"
 
 
-def _tag(kind: str) -> str:
+def tag(kind: str) -> str:
     return f'<span class="tag {escape(kind)}">{escape(SEES.get(kind, kind))}</span>'
 
 
@@ -113,7 +113,7 @@ def _row(row: Row, table: Table) -> str:
     value, _, ends = difference(row, table).partition(" ")
     cells = [
         f'<td class="name">{escape(row.label)}</td>',
-        f"<td>{_tag(row.sees)}</td>",
+        f"<td>{tag(row.sees)}</td>",
         f'<td class="main">{number(mean.value, main)}{_small(interval(mean, main))}</td>',
         f"<td>{number(row.iqm.value, main)}{_small(interval(row.iqm, main))}</td>",
         f"<td>{value}{_small(ends)}</td>" if value else '<td class="soft">–</td>',

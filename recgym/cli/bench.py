@@ -13,6 +13,7 @@ from recgym.benchmark.files import BenchmarkError
 from recgym.benchmark.influence_path_tables import TABLES
 from recgym.benchmark.influence_path_tables import write as write_table
 from recgym.benchmark.runner import BenchResult, RunSpec, bench, specs_of
+from recgym.benchmark.study_page import study_page
 
 DEMO_SUITE = "influence-path"
 
@@ -64,7 +65,9 @@ def run_study(
     if not result.interrupted and (result.finished or result.skipped):
         agents, runs = studies.frames(study, out)
         picture = figures.save(figures.study_figure(study, agents), out / "figure.png")
-        for path in (*summary.save(agents, runs, out), picture):
+        page = out / "report.html"
+        page.write_text(study_page(study, agents, picture), encoding="utf-8")
+        for path in (*summary.save(agents, runs, out), picture, page):
             print(path)
     return _exit_code(result)
 

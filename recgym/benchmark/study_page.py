@@ -1,0 +1,66 @@
+"""The HTML page of a study: its figure and its numbers in one file, light and dark."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from recgym.benchmark.page import STYLE, section, tag
+from recgym.benchmark.studies import Study
+from recgym.benchmark.suites import Metric
+from recgym.benchmark.wording import METHOD
+
+_FIGURE = "img.figure { width: 100%; height: auto; background: #fff; border-radius: 8px; }"
+
+
+def study_page(study: Study, agents: Any, picture: Path) -> str:
+    """The whole page as text.
+
+    Args:
+        study: what was run.
+        agents: the first frame of :func:`recgym.benchmark.studies.frames`.
+        picture: PNG of the study's figure, which goes into the page.
+    """
+    suite = next(iter(study.suites.values()))
+    where = ", ".join(f"{key}={value}" for key, value in suite.env_kwargs.items())
+    data = base64.b64encode(picture.read_bytes()).decode()
+    figure = f'<img class="figure" alt="{escape(study.title)}" src="data:image/png;base64,{data}">'
+    parts = [section("Figure", figure)]
+    means = agents[agents["statistic"] == "mean"]
+    for setting in dict.fromkeys(means["setting"]):
+        head = f"{study.varies}: {setting}" if len(study.suites) > 1 else "Numbers"
+        parts.append(section(head, _table(means[means["setting"] == setting], suite.metrics)))
+    parts.append(section("How to read it", f"<p>{METHOD}</p>"))
+    body = "\n".join(parts)
+    title = escape(f"{suite.title}: {study.title}")
+    about = escape(f"{suite.env_id}{f' ({where})' if where else ''} · {len(suite.seeds)} seeds")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>{STYLE}{_FIGURE}</style>\n</head>\n<body>\n<main>\n"
+        f'<h1>{title}</h1>\n<p class="soft">{about}</p>\n{body}\n</main>\n</body>\n</html>\n'
+    )
+
+
+def _table(means: Any, metrics: tuple[Metric, ...]) -> str:
+    heads = ["agent", "saw", *(f"{m.label} {m.arrow}".strip() for m in metrics)]
+    rows = []
+    for agent in dict.fromkeys(means["agent"]):
+        mine = means[means["agent"] == agent].set_index("metric")
+        kind = str(mine["saw"].iloc[0])
+        cells = [f'<td class="name">{escape(agent)}</td>', f"<td>{tag(kind)}</td>"]
+        for metric in metrics:
+            if metric.key not in mine.index:
+                cells.append("<td></td>")
+                continue
+            value, low, high = (mine.loc[metric.key, key] for key in ("value", "low", "high"))
+            text = f"[{low:.{metric.decimals}f}, {high:.{metric.decimals}f}]"
+            cells.append(
+                f"<td>{value:.{metric.decimals}f}".replace("-", "−")
+                + f'<span class="interval">{text.replace("-", "−")}</span></td>'
+            )
+        rows.append(f'<tr class="{escape(kind)}">{"".join(cells)}</tr>')
+    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    return f'<div class="scroll"><table>\n<tr>{head}</tr>\n{chr(10).join(rows)}\n</table></div>'

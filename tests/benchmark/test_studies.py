@@ -1,0 +1,101 @@
+"""Studies: every setting in its own folder, one table of all, a figure and a page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from tiny_bench import SUITE
+
+from recgym.benchmark import figures, studies, summary
+from recgym.benchmark.files import BenchmarkError
+from recgym.benchmark.studies import Study
+from recgym.benchmark.study_page import study_page
+from recgym.benchmark.suites import Entry
+
+SMALL = replace(SUITE, seeds=(0, 1))
+HORIZONS = {f"M = {m}": replace(SMALL, env_kwargs={"horizon": m}) for m in (2, 4)}
+STUDY = Study("tiny-horizon", "Path length", "M", HORIZONS, ("SR", "return"))
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    result = studies.run(STUDY, folder, jobs=1)
+    assert len(result.finished) == 8
+    assert not result.failed
+    return folder
+
+
+def test_a_study_continues_and_holds_every_setting(out):
+    again = studies.run(STUDY, out, jobs=1)
+    assert (len(again.finished), len(again.skipped)) == (0, 8)
+    agents, runs = studies.frames(STUDY, out, 100)
+    assert list(dict.fromkeys(agents["setting"])) == ["M = 2", "M = 4"]
+    assert len(runs) == 8
+    horizons = runs.groupby("setting")["env_kwargs"].agg(set)
+    assert horizons["M = 2"] == {'{"horizon": 2}'}
+    jump = agents[(agents.agent == "jump") & (agents.metric == "SR") & (agents.statistic == "mean")]
+    assert (jump["value"] == 1).all()
+
+
+def test_a_setting_without_runs_is_named(out):
+    more = replace(STUDY, suites={**HORIZONS, "M = 9": SMALL})
+    with pytest.raises(BenchmarkError, match="m-9"):
+        studies.frames(more, out)
+
+
+def test_files_figure_and_page(out, tmp_path):
+    agents, runs = studies.frames(STUDY, out, 100)
+    read = pd.read_csv(summary.save(agents, runs, tmp_path)[0])
+    assert len(read) == len(agents)
+    picture = figures.save(figures.study_figure(STUDY, agents), tmp_path / "figure.png")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    page = study_page(STUDY, agents, picture)
+    assert "M: M = 4" in page
+    assert "data:image/png;base64," in page
+    assert "−" in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def _texts(figure):
+    return {text.get_text() for text in figure.findobj(lambda o: hasattr(o, "get_text"))}
+
+
+def test_the_figure_follows_what_varies(out):
+    agents, _ = studies.frames(STUDY, out, 100)
+    by_number = figures.study_figure(STUDY, agents)
+    assert {"SR ↑", "Return ↑", "M", "jump", "random"} <= _texts(by_number)
+    renamed = agents.assign(setting=agents["setting"].map({"M = 2": "short", "M = 4": "long"}))
+    named = replace(STUDY, suites={"short": SMALL, "long": SMALL})
+    assert {"short", "long", "jump"} <= _texts(figures.study_figure(named, renamed))
+    judged = replace(named, matrix=True)
+    assert {"short", "jump", "1.000"} <= _texts(figures.study_figure(judged, renamed))
+    levels = {"jump": ("k", "sasrec", 10.0), "random": ("k", "caser", 20.0)}
+    one = agents[agents["setting"] == "M = 2"]
+    panels = figures.study_figure(replace(STUDY, levels=levels), one)
+    assert {"k", "sasrec", "caser"} <= _texts(panels)
+
+
+def test_a_bench_prepares_once_and_only_where_something_is_to_be_run(tmp_path):
+    from recgym.benchmark.runner import bench
+
+    asked = []
+
+    def prepare(suite, tell):
+        asked.append(suite.name)
+        tell("a model", "validation", 0.5)
+
+    heard = []
+    suite = replace(SMALL, entries=(Entry("jump", "jump"),), prepare=prepare)
+    bench(suite, tmp_path, jobs=1, on_prepare=lambda *what: heard.append(what))
+    bench(suite, tmp_path, jobs=1)
+    assert asked == ["tiny"]
+    assert heard == [("a model", "validation", 0.5)]
+
+
+def test_names():
+    assert "influence-path-horizon" in studies.names()
+    with pytest.raises(KeyError, match="influence-path-horizon"):
+        studies.get("horizon")
