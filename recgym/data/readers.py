@@ -114,10 +114,16 @@ def plain(source: Source, name: str, *, items: Path | None = None) -> Interactio
 
 
 def parquet_folder(folder: Path, name: str) -> InteractionLog:
-    """``interactions.parquet`` and ``items.parquet`` of a data set that the registry knows."""
+    """``interactions.parquet`` and ``items.parquet`` of a data set that the registry knows.
+
+    A rating that is the same in every row is none: the official files of such data have none.
+    """
     source = Source(folder)
     items = read_parquet(source, "items.parquet") if "items.parquet" in source else None
-    return build(read_parquet(source, "interactions.parquet"), items, name=name, known=True)
+    table = read_parquet(source, "interactions.parquet")
+    if "rating" in table.frame and table.frame["rating"].nunique() == 1:
+        table = table.with_frame(table.frame.drop(columns="rating"))
+    return build(table, items, name=name, known=True)
 
 
 def plain_table(source: Source, file: str, *, catalogue: bool = False) -> Table:
