@@ -1,67 +1,131 @@
-"""Turn a folder of runs into what is committed: small CSVs and the README's table.
+"""From a folder of runs to what is committed, and from that to the tables in documents.
 
-    recgym bench influence-path --out runs/influence-path
-    python scripts/publish_results.py runs/influence-path benchmarks/results/influence-path
+    recgym bench influence-path --dataset lastfm-2k --out runs/lastfm
+    python scripts/publish_results.py take runs/lastfm benchmarks/results/influence-path/lastfm-2k
+    python scripts/publish_results.py tables
 
-Writes agents.csv and runs.csv into the second folder and the ranking between the marks in
-README.md. Nothing is typed by hand.
+``take`` writes agents.csv and runs.csv of a bench, or copies the CSVs and the picture of a study.
+``tables`` fills every place of README.md and docs/ between two marks,
+
+    <!-- table: source=benchmarks/results/…/agents.csv metrics=return,SR agents=irn*,jump -->
+    <!-- table: end -->
+
+from committed CSVs. Nothing is typed by hand.
 """
 
 from __future__ import annotations
 
 import argparse
+import fnmatch
+import re
+import shutil
 from pathlib import Path
+from typing import Any
 
-from recgym.benchmark import summary
-from recgym.benchmark.scoring import Estimate
-from recgym.benchmark.suites import Metric
-from recgym.benchmark.table import Table, build
-from recgym.benchmark.wording import interval, number
+import pandas as pd
 
-README = Path(__file__).parents[1] / "README.md"
-START, END = "<!-- table:start -->", "<!-- table:end -->"
-SHOWN = ("return", "SR_acc", "SR", "IoI", "log_ppl")
+from recgym.benchmark import suites, summary
+from recgym.benchmark.files import BenchmarkError
+from recgym.benchmark.table import build
 
-
-def cell(estimate: Estimate | None, metric: Metric) -> str:
-    if estimate is None:
-        return ""
-    return f"{number(estimate.value, metric)} {interval(estimate, metric)}"
+ROOT = Path(__file__).parents[1]
+MARK = re.compile(r"<!-- table: (?!end)(.*?) -->\n.*?<!-- table: end -->", re.DOTALL)
+LABELS = {m.key: m for m in suites.get("influence-path").metrics}
 
 
-def to_markdown(table: Table, source: str) -> str:
-    """The ranking as a Markdown table, with a line that says where it comes from."""
-    metrics = [metric for metric in table.metrics if metric.key in SHOWN]
-    heads = ["agent", "saw", *(f"{m.label} {m.arrow}".strip() for m in metrics)]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    for row in table.rows:
-        cells = [cell(row.means.get(metric.key), metric) for metric in metrics]
-        lines.append("| " + " | ".join([row.label, row.sees, *cells]) + " |")
-    first = table.rows[0].headers[0]
-    seeds = len(table.rows[0].seeds)
-    lines += [
-        "",
-        f"`{table.env_id}`, test objectives, {seeds} seeds, every user once a seed; mean and 95 % "
-        f"bootstrap interval over seeds and users. Numbers: `{source}/agents.csv`; settings, "
-        f"versions and times of each run: `{source}/runs.csv`; made by "
-        f"`recgym bench {first['suite']}` and `scripts/publish_results.py`.",
+def take(runs: Path, target: Path) -> list[Path]:
+    """The committed files of a folder of runs."""
+    if (runs / summary.RUNS).is_file() or not list(runs.glob("*-seed*.csv")):
+        target.mkdir(parents=True, exist_ok=True)
+        found = sorted([*runs.glob("*.csv"), *runs.glob("figure.png")])
+        if not found:
+            raise BenchmarkError(f"{runs} holds neither runs nor the CSVs of a study")
+        return [Path(shutil.copyfile(path, target / path.name)) for path in found]
+    return list(summary.write(build(runs), target))
+
+
+def fill(text: str) -> str:
+    """A document with every table made anew."""
+    return MARK.sub(lambda found: _filled(found.group(1)), text)
+
+
+def _filled(arguments: str) -> str:
+    given = dict(part.split("=", 1) for part in arguments.split())
+    return f"<!-- table: {arguments} -->\n{table(**given)}\n<!-- table: end -->"
+
+
+def table(
+    source: str,
+    metrics: str = "return,SR,SR_acc,IoI,IoR,log_ppl",
+    agents: str = "*",
+    setting: str = "",
+    row: str = "agent",
+) -> str:
+    """Markdown of an agents.csv: means with intervals, rows as in the file.
+
+    Args:
+        source: from the root of the repository.
+        metrics: columns.
+        agents: patterns of labels, without blanks (``?`` stands for one), separated by ``;``.
+        setting: of a study; empty for all.
+        row: what makes a row: ``agent``, or another column such as ``model``.
+    """
+    frame: Any = pd.read_csv(ROOT / source)
+    if "statistic" in frame:
+        frame = frame[frame["statistic"] == "mean"]
+    if setting:
+        frame = frame[frame["setting"] == setting.replace("_", " ")]
+    patterns = agents.split(";")
+    keep = [any(fnmatch.fnmatchcase(str(a), p) for p in patterns) for a in frame[row]]
+    frame = frame[keep]
+    if frame.empty:
+        raise BenchmarkError(f"{source}: no row fits agents={agents} setting={setting}")
+    keys = [key for key in ("setting", row, "saw") if key in frame]
+    if "setting" in keys and (setting or frame["setting"].nunique() == 1):
+        keys.remove("setting")
+    columns = metrics.split(",")
+    shown = [LABELS.get(key) for key in columns]
+    heads = [
+        f"{metric.label} {metric.arrow}".strip() if metric else key
+        for metric, key in zip(shown, columns, strict=True)
     ]
+    lines = ["| " + " | ".join([*keys, *heads]) + " |", "|" + "---|" * (len(keys) + len(heads))]
+    for place in dict.fromkeys(frame[keys].itertuples(index=False, name=None)):
+        mine = frame[(frame[keys] == pd.Series(place, index=keys)).all(axis=1)].set_index("metric")
+        cells = []
+        for key, metric in zip(columns, shown, strict=True):
+            if key not in mine.index:
+                cells.append("")
+                continue
+            decimals = metric.decimals if metric else 4
+            cells.append(_cell(*(mine.loc[key, c] for c in ("value", "low", "high")), decimals))
+        lines.append("| " + " | ".join([*map(str, place), *cells]) + " |")
     return "\n".join(lines)
 
 
+def _cell(value: float, low: float, high: float, decimals: int) -> str:
+    text = f"{value:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
+    return "–" if value != value else text.replace("-", "−")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", type=Path)
-    parser.add_argument("target", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, dest="command")
+    taking = commands.add_parser("take", help="write the committed files of a folder of runs")
+    taking.add_argument("runs", type=Path)
+    taking.add_argument("target", type=Path)
+    commands.add_parser("tables", help="fill the tables of README.md and docs/")
     arguments = parser.parse_args()
-    table = build(arguments.runs)
-    summary.write(table, arguments.target)
-    text = README.read_text(encoding="utf-8")
-    before, rest = text.split(START)
-    _, after = rest.split(END)
-    body = to_markdown(table, arguments.target.as_posix())
-    README.write_text(f"{before}{START}\n{body}\n{END}{after}", encoding="utf-8")
-    print(body)
+    if arguments.command == "take":
+        for path in take(arguments.runs, arguments.target):
+            print(path)
+        return
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        before = path.read_text(encoding="utf-8")
+        after = fill(before)
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+            print(f"filled {path.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

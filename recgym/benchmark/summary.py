@@ -27,8 +27,8 @@ def frames(table: Table) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     ``agents`` has a row for each agent, metric and statistic: mean, interquartile mean
     (``iqm``) and, for the main metric, the paired difference from the reference agent
-    (``difference``). ``runs`` has configuration, versions, fingerprint, command, seconds and
-    memory of each run with the mean of its main metric.
+    (``difference``). ``runs`` has seconds, memory, versions, fingerprint and the command that
+    repeats it, configuration included, of each run, with the mean of its main metric.
     """
     import pandas as pd
 
@@ -66,9 +66,32 @@ def save(agents: pd.DataFrame, runs: pd.DataFrame, folder: Path) -> tuple[Path, 
     return paths
 
 
+# What a run's command does not say.
+_SHOWN = (
+    "label",
+    "seed",
+    "split",
+    "episodes",
+    "train_seconds",
+    "training",
+    "evaluate_seconds",
+    "peak_memory_mb",
+    "fingerprint",
+    "sha256",
+    "versions",
+    "machine",
+    "finished",
+    "command",
+)
+_DIGITS = 16  # of a digest are enough to tell runs apart
+
+
 def _flat(header: dict) -> dict:
     """A run's header as columns; what is nested becomes JSON."""
+    shown = {key: header.get(key) for key in _SHOWN}
+    for key in ("fingerprint", "sha256"):
+        shown[key] = str(shown[key])[:_DIGITS]
     return {
         key: json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
-        for key, value in header.items()
+        for key, value in shown.items()
     }
