@@ -71,6 +71,7 @@ def _large(model: str, training: dict[str, Any], **shape: Any) -> Recipe:
 
 
 _BY_DATASET: dict[tuple[str, str], Recipe] = {
+    ("sasrec", "lastfm-2k"): _BY_MODEL["sasrec"].changed({"dropout": 0.4}, {}),
     ("bert4rec", "ml-1m"): _large("bert4rec", {"epochs": 60}, dropout=0.1),
     ("sasrec", "ml-1m"): _large("sasrec", {"epochs": 30}),
     ("gru4rec", "ml-1m"): _large("gru4rec", {"epochs": 30}, dropout=0.2),

@@ -4,7 +4,8 @@ Embedding", WSDM 2018), without its user embedding.
 The last L items are an image of L rows: horizontal filters find patterns of one to L neighbours,
 vertical ones weigh the rows. The paper concatenates an embedding of the user before the output; a
 simulated user is P(i | history) and has none. Cross-entropy over the whole catalogue takes the
-place of five sampled negatives.
+place of five sampled negatives. The items that come out share the vectors of those that go in, so
+the dense layer before them is not rectified: their signs are needed.
 """
 
 from __future__ import annotations
@@ -55,16 +56,12 @@ class Caser(NextItemModel):
         self.vertical = nn.Linear(config.length, config.vertical, bias=False)
         self.dense = nn.Linear(config.length * config.horizontal + config.vertical * d, d)
         self.drop = nn.Dropout(config.dropout)
-        self.out = nn.Parameter(torch.empty(n, d))
         self.bias = nn.Parameter(torch.zeros(n))
         nn.init.normal_(self.item.weight[:n], std=0.02)
-        nn.init.normal_(self.out, std=0.02)
 
     def initialise_items(self, vectors: np.ndarray) -> None:
-        """Both the items that go in and those that come out start from ``vectors``."""
         with torch.no_grad():
             self.item.weight[: self.config.n_items] = torch.as_tensor(vectors)
-            self.out.copy_(torch.as_tensor(vectors))
 
     def loss(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
         """Mean cross-entropy of the last item of each window, tokens (B, L) int64."""
@@ -79,5 +76,5 @@ class Caser(NextItemModel):
         image = self.item(tokens).transpose(1, 2) * known  # (B, d, L)
         found = [F.relu(conv(image)).amax(dim=2) for conv in self.horizontal]  # L of (B, n_h)
         weighed = self.vertical(image).flatten(1)  # (B, d·n_v)
-        hidden = F.relu(self.dense(self.drop(torch.cat([*found, weighed], dim=1))))
-        return F.linear(hidden, self.out, self.bias)
+        hidden = self.dense(self.drop(torch.cat([*found, weighed], dim=1)))
+        return F.linear(hidden, self.item.weight[: self.config.n_items], self.bias)

@@ -149,7 +149,7 @@ def test_caser_filters_by_hand():
     pair = first @ two[:, 0] + second @ two[:, 1] + bias[1]
     rows = model.vertical.weight[0, 0] * first + model.vertical.weight[0, 1] * second
     features = torch.cat([torch.stack([alone, pair]).relu(), rows])
-    expected = model.out @ model.dense(features).relu() + model.bias
+    expected = model.item.weight[:N] @ model.dense(features) + model.bias
     found = model.eval().scores(torch.tensor([[4, 7]]))[0]
     torch.testing.assert_close(found, expected)
 
