@@ -125,9 +125,14 @@ def ensure(
 
     Afterwards :func:`recgym.evaluators.load` and ``backbones.scorer`` find it. Of several
     processes that ask at once, one trains and the others wait.
+
+    Raises:
+        ValueError: a name that is not of a model that can be trained.
+        DataError: histories too short to hold items out.
     """
     from filelock import FileLock
 
+    model_class(model)
     try:
         return find_trained(model, log)[1]
     except DataError:

@@ -110,6 +110,12 @@ def test_what_is_missing_is_trained_once_and_found(log, cache, monkeypatch, name
     assert found["MRR"] == pytest.approx(card["metrics"]["MRR"], abs=1e-3)
 
 
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(log, cache):
+    with pytest.raises(ValueError, match="no model 'markov'"):
+        recipes.ensure("markov", log)
+    assert not list(cache.glob("**/*"))
+
+
 def test_a_stopped_training_goes_on(log, cache, monkeypatch):
     def stop(stage, progress):
         if (stage, progress.epoch) == ("validation", 2):
