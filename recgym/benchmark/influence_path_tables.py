@@ -137,7 +137,7 @@ def next_item(place: Place) -> Mapping[str, pd.DataFrame]:
         for seed in SEEDS:
             place.tell("next item", entry.label, (done + seed / len(SEEDS)) / len(entries))
             agent = place.agent(entry, seed)
-            tasks = place.venv(1).unwrapped.evaluation_tasks(seed)
+            tasks = _tasks(place, seed)
             tasks = [{**task, "cut": task["cut"] - 1} for task in tasks]
             found = []
             for observation, part in _starts(place, tasks):
@@ -197,15 +197,7 @@ def evolution(place: Place) -> Mapping[str, pd.DataFrame]:
     import pandas as pd
 
     dataset = place.dataset or suites.DEFAULT
-    entries = [
-        suites.irn(dataset, "irn[gap left]"),
-        suites.irn(dataset, "irn[nearest]", nearest=True),
-        *(suites.rec2inf(b, d) for b in ("sasrec", "caser") for d in ("genre", "embedding")),
-        suites.rec2inf(suites.OURS, "embedding"),
-        suites.vanilla("sasrec"),
-        Entry("model_ppo", "model_ppo"),
-        Entry("lookahead", "lookahead"),
-    ]
+    entries = _evolving(dataset)
     place.need(suites.needed(entries))
     rows = []
     for done, entry in enumerate(entries):
@@ -295,13 +287,66 @@ def conditioning(place: Place) -> Mapping[str, pd.DataFrame]:
     return {"conditioning": pd.DataFrame(rows)}
 
 
+def case(place: Place) -> Mapping[str, pd.DataFrame]:
+    """Table VII: one path of each of some agents, item by item, from one genre to another.
+
+    Not picked by hand: of the evaluation tasks of seed 0 the first, in the order of users, whose
+    last item is an action film and whose objective is a comedy and nothing else, as in the paper;
+    on data without these genres the first whose last item and objective have no genre in common.
+    """
+    import pandas as pd
+
+    dataset = place.dataset or suites.DEFAULT
+    entries = _cases(dataset)
+    place.need(suites.needed(entries))
+    log = place.log
+    task = _genre_shift(log, _tasks(place, 0))
+    rows = []
+    for done, entry in enumerate(entries):
+        place.tell("case", entry.label, done / len(entries))
+        agent, venv = place.agent(entry, 0), place.venv(1)
+        observation, _ = venv.reset(seed=0, options=_options([task]))
+        rules = venv.unwrapped.problem
+        over, state, start = False, None, np.ones(1, dtype=bool)
+        items = [(0, int(observation["history"][0, -1])), (-1, task["objective"])]
+        log_prob = rules.evaluator.log_prob(observation["history"])[0]
+        interest = [log_prob[task["objective"]]] * 2
+        while not over:
+            action, state = agent.predict(observation, state, start, deterministic=True)
+            start = np.zeros(1, dtype=bool)
+            observation, _, terminated, _, info = venv.step(action)
+            over = bool(terminated[0])
+            items.append((len(items) - 1, int(action[0])))
+            interest.append(interest[-1] + info["reward_terms"]["interest"][0])
+        rows += [
+            {
+                "agent": entry.label,
+                "step": step,
+                "title": log.item_label(item),
+                "genres": "|".join(np.array(log.genre_names)[log.genres[item]]),
+                "log_prob_objective": value,
+            }
+            for (step, item), value in zip(items, interest, strict=True)
+        ]
+    return {"case": pd.DataFrame(rows)}
+
+
+def _genre_shift(log: InteractionLog, tasks: Sequence[dict[str, int]]) -> dict[str, int]:
+    genres = {item: set(np.array(log.genre_names)[log.genres[item]]) for item in range(log.n_items)}
+    ends = [(genres[int(log.items_of(t["user"])[-1])], genres[t["objective"]]) for t in tasks]
+    for task, (last, objective) in zip(tasks, ends, strict=True):
+        if "Action" in last and objective == {"Comedy"}:
+            return task
+    return next(task for task, (a, b) in zip(tasks, ends, strict=True) if a and b and not a & b)
+
+
 def _conditioned(place: Place, seed: int, drawn: str) -> list[dict[str, int]]:
     """Evaluation tasks with the item ``toward`` which IRN is asked to lead.
 
     ``future``: the history stops 20 events early and ``toward`` is the user's last item.
     """
     log = place.log
-    tasks = place.venv(1).unwrapped.evaluation_tasks(seed)
+    tasks = _tasks(place, seed)
     if drawn == "random":
         return [{**task, "toward": task["objective"]} for task in tasks]
     last = [int(log.items_of(task["user"])[-1]) for task in tasks]
@@ -317,8 +362,37 @@ def _log_softmax(scores: np.ndarray) -> np.ndarray:
     return log_softmax(scores.astype(np.float64), axis=1)
 
 
+def _evolving(dataset: str) -> tuple[Entry, ...]:
+    """Whose interest is followed step by step (Fig. 9)."""
+    return (
+        suites.irn(dataset, "irn[gap left]"),
+        suites.irn(dataset, "irn[nearest]", nearest=True),
+        *(suites.rec2inf(b, d) for b in ("sasrec", "caser") for d in ("genre", "embedding")),
+        suites.rec2inf(suites.OURS, "embedding"),
+        suites.vanilla("sasrec"),
+        Entry("model_ppo", "model_ppo"),
+        Entry("lookahead", "lookahead"),
+    )
+
+
+def _cases(dataset: str) -> tuple[Entry, ...]:
+    """Whose paths are shown (Table VII)."""
+    return (
+        suites.irn(dataset, "irn[gap left]"),
+        suites.irn(dataset, "irn[nearest, final offer]", nearest=True, final_offer=True),
+        suites.rec2inf("sasrec", "genre", True),
+        suites.rec2inf("sasrec", "embedding", True),
+        Entry("model_ppo", "model_ppo"),
+        Entry("lookahead", "lookahead"),
+    )
+
+
+def _tasks(place: Place, seed: int) -> list[dict[str, int]]:
+    return place.venv(1).unwrapped.evaluation_tasks(seed)
+
+
 def _parts(place: Place, seed: int) -> Iterator[list[dict[str, int]]]:
-    tasks = place.venv(1).unwrapped.evaluation_tasks(seed)
+    tasks = _tasks(place, seed)
     for start in range(0, len(tasks), CHUNK):
         yield tasks[start : start + CHUNK]
 
@@ -366,6 +440,8 @@ def _curves(place: Place, agent: Any, tasks: Sequence[Mapping[str, int]], seed: 
         objective[going, step + 1] = objective[going, step] + terms["interest"][going]
         early |= ~over & (action == target) & (step + 1 < horizon)
         over |= terminated
+        if over.all():
+            break
     return objective, item, early
 
 
@@ -375,6 +451,7 @@ TABLES: Mapping[str, Callable[[Place], Mapping[str, Any]]] = {
     "influence-path-impressionability": impressionability,
     "influence-path-evolution": evolution,
     "influence-path-conditioning": conditioning,
+    "influence-path-case": case,
 }
 
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recgym.data.log import InteractionLog
-from recgym.models.base import ModelConfig
+from recgym.models.base import ModelConfig, left_fit
 from recgym.models.cooccurrence import ppmi_vectors
 
 
@@ -70,14 +70,22 @@ class Layer(nn.Module):
         self.norm_1, self.norm_2 = nn.LayerNorm(d), nn.LayerNorm(d)
         self.drop = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x (B, L, d), mask (B, 1, L, L) float, added to the logits of all heads."""
+    def forward(self, x: Tensor, mask: Tensor, at: slice = slice(None)) -> Tensor:
+        """x (B, L, d), mask (B, 1, L, L) float, added to the logits of all heads.
+
+        Only the positions ``at`` are computed and returned.
+        """
         (b, length, d), h = x.shape, self.heads
         query, key, value = self.qkv(x).view(b, length, 3, h, d // h).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
+            query[:, :, at],
+            key,
+            value,
+            attn_mask=mask[:, :, at],
+            dropout_p=self.dropout if self.training else 0.0,
         )
-        x = self.norm_1(x + self.drop(self.out(mixed.transpose(1, 2).reshape(b, length, d))))
+        x = x[:, at]
+        x = self.norm_1(x + self.drop(self.out(mixed.transpose(1, 2).reshape(x.shape))))
         return self.norm_2(x + self.drop(self.feed_forward(x)))
 
 
@@ -167,18 +175,22 @@ class IRN(nn.Module):
         """Logits (B, N) of the next item, with ``gap`` (B,) places of padding before i_t.
 
         Histories (B, H) are pre-padded. What does not fit before the gap is cut off; an empty
-        history has one place of padding to predict from.
+        history has one place of padding to predict from. The gap is never computed: no position
+        sees padding, so the objective follows the last item with the encoding of its own place.
         """
         length = self.config.length
         gap = gap.clamp(max=length - 2)
-        place = torch.arange(length - 1) + 1 + gap[:, None] - (length - 1)  # 0: one past the end
-        source = histories.shape[1] + place - 1
-        known = (source >= 0) & (place <= 0)
-        items = histories.gather(1, source.clamp(0, histories.shape[1] - 1))
-        tokens = torch.cat([torch.where(known, items, self.pad), objective[:, None]], dim=1)
+        longest = max(1, int((histories != self.pad).sum(dim=1).max()))
+        room = min(longest, length - 1 - int(gap.min()))
+        items = left_fit(histories, room, self.pad)
+        place = (length - 2 - gap)[:, None] - torch.arange(room - 1, -1, -1)  # (B, room)
+        tokens = torch.cat([items.where(place >= 0, self.pad), objective[:, None]], dim=1)
+        place = torch.cat([place.clamp(min=0), torch.full_like(objective, length - 1)[:, None]], 1)
         mask = self.mask(tokens, user, w_t)
-        hidden = self(tokens, user, mask)[torch.arange(len(gap)), length - 2 - gap]
-        return self.project(hidden)
+        x = self.drop(self.item(tokens) * math.sqrt(self.config.width) + self.position[place])
+        for layer in self.layers[:-1]:
+            x = layer(x, mask)
+        return self.project(self.layers[-1](x, mask, slice(room - 1, room))[:, 0])
 
 
 def sinusoids(length: int, width: int) -> Tensor:

@@ -1,0 +1,51 @@
+"""Tables in documents are what the committed CSVs say."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.fixture(scope="module")
+def publish():
+    spec = importlib.util.spec_from_file_location(
+        "publish_results", ROOT / "scripts" / "publish_results.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_tables_are_those_of_the_committed_results(publish, path):
+    text = path.read_text(encoding="utf-8")
+    assert publish.fill(text) == text, "run: python scripts/publish_results.py tables"
+
+
+def test_a_table_that_was_changed_by_hand_is_found(publish):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "| jump | log |" in text
+    changed = text.replace("| jump | log | −", "| jump | log | ")
+    assert publish.fill(changed) == text != changed
+
+
+def test_a_bench_is_taken_and_shown(publish, tmp_path, monkeypatch):
+    from recgym.benchmark import runner
+
+    for seed in (0, 1):
+        for agent in ("random", "jump"):
+            runner.run("recgym/InfluencePathTiny-v0", agent, seed, tmp_path / "runs")
+    publish.take(tmp_path / "runs", tmp_path / "results")
+    monkeypatch.setattr(publish, "ROOT", tmp_path)
+    table = publish.table("results/agents.csv", "SR,return", "jump")
+    assert table.splitlines()[0] == "| agent | saw | SR ↑ | Return ↑ |"
+    assert "| jump | log | 1.000 [1.000, 1.000] |" in table
+    with pytest.raises(publish.BenchmarkError, match="no row fits"):
+        publish.table("results/agents.csv", agents="nobody")
