@@ -71,10 +71,15 @@ def _large(model: str, training: dict[str, Any], **shape: Any) -> Recipe:
 
 
 _BY_DATASET: dict[tuple[str, str], Recipe] = {
+    ("gru4rec", "ml-latest-small"): _BY_MODEL["gru4rec"].changed(
+        {}, {"epochs": 20, "windows_per_event": 0.02, "validate_every": 2}
+    ),
     ("sasrec", "lastfm-2k"): _BY_MODEL["sasrec"].changed({"dropout": 0.4}, {}),
     ("bert4rec", "ml-1m"): _large("bert4rec", {"epochs": 60}, dropout=0.1),
-    ("sasrec", "ml-1m"): _large("sasrec", {"epochs": 30}),
-    ("gru4rec", "ml-1m"): _large("gru4rec", {"epochs": 30}, dropout=0.2),
+    ("sasrec", "ml-1m"): _large("sasrec", {"epochs": 20, "windows_per_event": 0.02}),
+    ("gru4rec", "ml-1m"): _large(
+        "gru4rec", {"epochs": 20, "windows_per_event": 0.01, "validate_every": 2}, dropout=0.2
+    ),
     ("caser", "ml-1m"): _large("caser", {"windows_per_event": 0.5}),
     ("bpr", "ml-1m"): _large("bpr", {"epochs": 30}),
     ("transrec", "ml-1m"): _large("transrec", {"epochs": 15}),
