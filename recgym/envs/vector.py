@@ -119,8 +119,10 @@ class RecVectorEnv(VectorEnv):
             self._elapsed[active] += 1
             rewards[active] = self.problem.reward(moved.terms)
             terminated[active] = moved.terminated
+            if moved.truncated is not None:
+                truncated[active] = moved.truncated & ~moved.terminated
             if self.max_episode_steps is not None:
-                truncated[active] = self._elapsed[active] >= self.max_episode_steps
+                truncated[active] |= self._elapsed[active] >= self.max_episode_steps
             ended = (terminated | truncated)[active]
             step_info: dict[str, Any] = {
                 "reward_terms": dict(moved.terms),

@@ -6,6 +6,7 @@ model call these formulas; they are written nowhere else. All of it is float64, 
 users.
 """
 
+from recgym.evaluators.choice.choosing import Choices, choose, clicks_of
 from recgym.evaluators.choice.model import DYNAMICS, ChoiceModel
 from recgym.evaluators.choice.policies import (
     Draws,
@@ -16,6 +17,7 @@ from recgym.evaluators.choice.policies import (
     all_slates,
     single_items,
 )
+from recgym.evaluators.choice.projection import onto_budget, onto_simplex
 from recgym.evaluators.choice.stationary import (
     Outcome,
     Stationary,
@@ -28,6 +30,7 @@ from recgym.evaluators.choice.stationary import (
 __all__ = [
     "DYNAMICS",
     "ChoiceModel",
+    "Choices",
     "Draws",
     "Outcome",
     "PolicyFamily",
@@ -37,7 +40,11 @@ __all__ = [
     "Subsets",
     "all_slates",
     "choice_probabilities",
+    "choose",
+    "clicks_of",
     "gradient",
+    "onto_budget",
+    "onto_simplex",
     "outcome",
     "single_items",
     "stationary_profile",
