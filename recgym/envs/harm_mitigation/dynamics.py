@@ -79,7 +79,7 @@ class HarmMitigation(Problem[State]):
         user = np.array([task["user"] for task in tasks], dtype=np.int64)
         b, d, t = len(user), self.model.width, self.params.horizon
         inherent = self.world.inherent[user]
-        drawn, averaged = (t, 0) if self.params.mode == "stochastic" else (0, t)
+        drawn, averaged = (t, 0) if self.params.response == "stochastic" else (0, t)
         path = np.zeros((b, averaged + 1 if averaged else 0, d), dtype=np.float32)
         path[:, :1] = inherent[:, None]
         return State(
@@ -98,13 +98,13 @@ class HarmMitigation(Problem[State]):
 
     def _draw(self, rngs: Sequence[np.random.Generator]) -> np.ndarray:
         """(B, C, m): the random numbers of a row's next C steps; one call for each generator."""
-        shape = (self._stretch if self.params.mode == "stochastic" else 0, self._uniforms)
+        shape = (self._stretch if self.params.response == "stochastic" else 0, self._uniforms)
         return np.stack([rng.random(shape) for rng in rngs])
 
     def step(
         self, state: State, action: np.ndarray, rngs: Sequence[np.random.Generator]
     ) -> Transition[State]:
-        move = self._sampled if self.params.mode == "stochastic" else self._expected
+        move = self._sampled if self.params.response == "stochastic" else self._expected
         moved, click, harm, offer, rates = move(state, action)
         terms = {
             "click": click,
@@ -162,7 +162,7 @@ class HarmMitigation(Problem[State]):
         if not spent.any():
             return draws
         draws = draws.copy()
-        draws[spent] = self._draw([rngs[row] for row in np.flatnonzero(spent)])
+        draws[spent] = self._draw([rngs[row] for row in np.flatnonzero(spent).tolist()])
         return draws
 
     def observe(self, state: State) -> dict[str, np.ndarray]:

@@ -32,8 +32,8 @@ class HarmMitigationEnv(RecEnv):
 
     The profile settles near u* = G(p), the fixed point of the mean update, on which the paper's
     objective f = p_CLK − λ p_H is defined. With the step sizes of the paper the average along an
-    episode differs from f(u*): `mode="mean_field"` moves the profile by its mean and converges to
-    u* exactly.
+    episode differs from f(u*): `response="mean_field"` moves the profile by its mean, and converges
+    to u* exactly.
 
     ## Action space
     - `action="item"`: `Discrete(N + 1)`, the item to recommend, N for none.
@@ -95,7 +95,7 @@ class HarmMitigationEnv(RecEnv):
       source's item identifiers. A genre is a stand-in: no parental guide can be shipped. Vectors
       are from matrix factorisation (d = 12).
     - `variant="clean"`, `split="train"`, `horizon=100`.
-    - `mode="stochastic"` or `"mean_field"`; `action="item"`, `"slate"` or `"probabilities"`;
+    - `response="stochastic"` or `"mean_field"`; `action="item"`, `"slate"` or `"probabilities"`;
       `k=1`; `harm_weight=10.0` (λ; the paper has 100); `harm="label"`, `"graded"` or
       `"exposure"`; `constrained=False`, `budget=0.1`; `weights={}`.
     - `observation="profile"` or `"history"`; `history_length=50`; `time_aware=False`.
@@ -126,7 +126,7 @@ class HarmMitigationEnv(RecEnv):
         n_items: int = 100,
         variant: str = "clean",
         split: str = "train",
-        mode: str = "stochastic",
+        response: str = "stochastic",
         action: str = "item",
         k: int = 1,
         harm_weight: float = 10.0,
@@ -169,7 +169,7 @@ class HarmMitigationVectorEnv(RecVectorEnv):
         n_items: int = 100,
         variant: str = "clean",
         split: str = "train",
-        mode: str = "stochastic",
+        response: str = "stochastic",
         action: str = "item",
         k: int = 1,
         harm_weight: float = 10.0,

@@ -48,8 +48,8 @@ def _kept(log: InteractionLog) -> tuple[np.ndarray, np.ndarray]:
     path = folder / f"{log.name}-{log.fingerprint[:16]}-{settings}.safetensors"
     with FileLock(f"{path}.lock"):
         if not path.is_file():
-            pair = dict(zip(("users", "items"), map(torch.as_tensor, _factorise(log)), strict=True))
-            store.write_tensors(path, pair)
+            users, items = map(torch.as_tensor, _factorise(log))
+            store.write_tensors(path, {"users": users, "items": items})
         tensors = store.read_tensors(path)
     return tensors["users"].numpy(), tensors["items"].numpy()
 

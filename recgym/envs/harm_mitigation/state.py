@@ -10,7 +10,7 @@ import numpy as np
 
 from recgym.envs.core import BatchState
 
-MODES = ("stochastic", "mean_field")
+RESPONSES = ("stochastic", "mean_field")
 ACTIONS = ("item", "slate", "probabilities")
 HARMS = ("label", "graded", "exposure")
 OBSERVATIONS = ("profile", "history")
@@ -20,7 +20,7 @@ OBSERVATIONS = ("profile", "history")
 class Params:
     """What makes one HarmMitigation differ from another, apart from its world."""
 
-    mode: str = "stochastic"
+    response: str = "stochastic"
     """``mean_field``: the user is moved by what she would consume on average."""
     action: str = "item"
     k: int = 1
@@ -44,7 +44,7 @@ class Params:
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
-        choices = (("mode", MODES), ("action", ACTIONS), ("harm", HARMS))
+        choices = (("response", RESPONSES), ("action", ACTIONS), ("harm", HARMS))
         for name, known in (*choices, ("observation", OBSERVATIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}.")
@@ -54,10 +54,10 @@ class Params:
             raise ValueError(f"budget must lie in [0, 1], got {self.budget}.")
         if self.action == "item" and self.k != 1:
             raise ValueError(f'action="item" recommends one item, got k={self.k}. Try "slate".')
-        if self.mode == "mean_field" and self.observation == "history":
+        if self.response == "mean_field" and self.observation == "history":
             raise ValueError(
-                'mode="mean_field" consumes no single items, so there is no history to observe. '
-                'Choose mode="stochastic" or observation="profile".'
+                'response="mean_field" consumes no single items: there is no history to observe. '
+                'Choose response="stochastic" or observation="profile".'
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,7 +54,11 @@ class World:
 
     def __post_init__(self) -> None:
         inherent = np.array(self.inherent, dtype=np.float64)
-        if inherent.ndim != 2 or inherent.shape[1:] != np.shape(self.items)[1:] or not len(inherent):
+        if (
+            inherent.ndim != 2
+            or inherent.shape[1:] != np.shape(self.items)[1:]
+            or not len(inherent)
+        ):
             raise ValueError(
                 f"inherent must have shape (U, d) with d of items {np.shape(self.items)}, "
                 f"got {inherent.shape}."
@@ -123,7 +126,8 @@ class World:
             return float((held / (held + np.exp(log_c))).mean() - CLICKS)
 
         low, high = np.log(held.min()) - 5, np.log(held.max()) + 5
-        return float(np.exp(brentq(excess, low, high)))
+        root: Any = brentq(excess, low, high)
+        return float(np.exp(root))
 
 
 def _split(n_users: int) -> dict[str, np.ndarray]:
@@ -133,7 +137,12 @@ def _split(n_users: int) -> dict[str, np.ndarray]:
 
 
 def build(
-    dataset: str | World, variant: str, split: str, params: Params, model: Mapping[str, Any], **of: Any
+    dataset: str | World,
+    variant: str,
+    split: str,
+    params: Params,
+    model: Mapping[str, Any],
+    **of: Any,
 ) -> HarmMitigation:
     """The rules over a world.
 
@@ -231,12 +240,14 @@ def _from_log(log: InteractionLog, genre: str, marked: tuple, n_items: int) -> W
             raise ValueError(f"{log.name} has no genre {name!r}. It has: {', '.join(names)}.")
     if n_items < 2:
         raise ValueError(f"n_items must be at least 2, got {n_items}.")
+    harmful: np.ndarray
     if by_genre:
-        harmful = log.genres[:, [names.index(name) for name in marked]].any(axis=1)
+        columns = np.array([names.index(name) for name in marked])
+        harmful = np.logical_or.reduce(log.genres[:, columns], axis=1)
     else:
         if unknown := sorted(set(marked) - set(log.item_ids.tolist())):
             raise ValueError(f"{log.name} has no items with identifiers {unknown[:5]}.")
-        harmful = np.isin(log.item_ids, marked)
+        harmful = np.isin(log.item_ids, np.array(marked))
     members = np.flatnonzero(log.genres[:, names.index(genre)])
     catalogue = members[np.argsort(-log.popularity[members], kind="stable")][:n_items]
     if not harmful[catalogue].any():
