@@ -203,6 +203,9 @@ class Sampling(_Independent):
             yield block, s, q, fall, held, self._rate * held.prod(axis=2)
 
     def clicks(self, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        if ((weights == 0) | (weights == 1)).all():  # slates that are certain
+            worth = scores[:, self.model.recommendable] * weights
+            return self._all_items(worth / (worth.sum(axis=1, keepdims=True) + self.model.c))
         found = np.empty_like(weights)
         for block, s, q, fall, held, mass in self._parts(scores, weights):
             found[block] = q * s * np.matmul(mass[:, None], fall / held)[:, 0]

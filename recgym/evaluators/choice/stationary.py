@@ -115,6 +115,7 @@ def gradient(
     exposure_weight: float = 0.0,
     implicit: bool = True,
     start: np.ndarray | None = None,
+    tolerance: float = TOLERANCE,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """f at the stationary profile and its exact gradient, by the implicit function theorem.
 
@@ -126,6 +127,7 @@ def gradient(
         harm_weight: λ.
         implicit: with False the profile is taken as given, and the second term left out.
         start: (B, d) where the search for the fixed point begins.
+        tolerance: of the fixed point.
 
     Returns:
         f (B,), df/dπ (B, P), and u* (B, d).
@@ -134,7 +136,8 @@ def gradient(
         ValueError: a fixed point that does not converge, or an I − ∂F/∂u that is singular.
     """
     weights = family.check(weights, len(inherent))
-    profile = stationary_profile(model, family, inherent, weights, start=start).profile
+    settled = stationary_profile(model, family, inherent, weights, start=start, tolerance=tolerance)
+    profile = settled.profile
     scores = model.scores(profile)
     clicks = family.clicks(scores, weights)
     probability = model.consumption(scores, clicks)
