@@ -40,6 +40,9 @@ _BY_PROBLEM: dict[str, dict[str, str]] = {
             "recgym.agents.harm_mitigation.projected_gradient:ProjectedGradientAgent"
         ),
         "closed_loop": "recgym.agents.harm_mitigation.closed_loop:ClosedLoopAgent",
+        "ppo": "recgym.agents.harm_mitigation.ppo:PPOAgent",
+        "lagrangian_ppo": "recgym.agents.harm_mitigation.lagrangian_ppo:LagrangianPPO",
+        "sac": "recgym.agents.harm_mitigation.sac:SACAgent",
     },
 }
 
