@@ -33,7 +33,8 @@ class TasteExtractor(BaseFeaturesExtractor):
         self.timed = "steps_left" in observation_space.spaces
         super().__init__(observation_space, features + self.timed)
         vectors = np.concatenate([items, np.zeros((1, width))])  # the last for padding
-        self.register_buffer("items", torch.as_tensor(vectors, dtype=torch.float32))
+        tensor = torch.as_tensor(vectors, dtype=torch.float32)
+        self.register_buffer("items", tensor, persistent=False)  # the world's, not learned
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         o = {key: value.flatten(1) for key, value in observations.items()}

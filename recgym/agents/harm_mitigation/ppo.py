@@ -21,6 +21,8 @@ class PPOConfig(LearnerConfig):
     epochs: int = 8
     gae_lambda: float = 0.9
     entropy: float = 0.003
+    linear: bool = True
+    """The point in item space is linear in what is observed; False puts two layers between."""
 
 
 class PPOAgent(Learner):
@@ -40,6 +42,7 @@ class PPOAgent(Learner):
         from recgym.agents.harm_mitigation.networks import ItemPolicy
 
         c = self.config
+        layers = [c.width, c.width]
         allowed = np.append(~self.problem.world.harmful, True)  # pyright: ignore
         return PPO(
             ItemPolicy,
@@ -51,7 +54,12 @@ class PPOAgent(Learner):
             gamma=c.gamma,
             gae_lambda=c.gae_lambda,
             ent_coef=c.entropy,
-            policy_kwargs={**self.extractor, "allowed": allowed, "places": self.k},
+            policy_kwargs={
+                **self.extractor,
+                "net_arch": {"pi": [] if c.linear else layers, "vf": layers},
+                "allowed": allowed,
+                "places": self.k,
+            },
             seed=seed,
             device="cpu",
         )
