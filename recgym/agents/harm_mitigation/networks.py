@@ -26,6 +26,8 @@ class TasteExtractor(BaseFeaturesExtractor):
         items: (N, d) vectors, for histories.
     """
 
+    items: Tensor
+
     def __init__(self, observation_space: spaces.Dict, items: np.ndarray):
         self.reads_history = "history" in observation_space.spaces
         width = items.shape[1]
@@ -100,7 +102,9 @@ class ItemPolicy(MultiInputActorCriticPolicy):
         super()._build(lr_schedule)
         self.action_net = ItemHead(self.mlp_extractor.latent_dim_pi, *self.head)
         self.optimizer = self.optimizer_class(
-            self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs
+            self.parameters(),
+            lr=lr_schedule(1),  # pyright: ignore[reportCallIssue]
+            **self.optimizer_kwargs,
         )
 
 

@@ -123,9 +123,34 @@ class Slates(PolicyFamily):
         return (self._member @ self.model.harm) / self.slates.shape[1]
 
 
-def single_items(model: ChoiceModel) -> Slates:
-    """Slates of one item each, in order: k = 1."""
-    return Slates(model, model.recommendable[:, None])
+class SingleItems(Slates):
+    """Slates of one item each, in order: the formulas without sums over a slate."""
+
+    def __init__(self, model: ChoiceModel):
+        super().__init__(model, model.recommendable[:, None])
+
+    def _whole(self, values: np.ndarray) -> np.ndarray:
+        whole = np.zeros((len(values), self.model.n_items))
+        whole[:, self.model.recommendable] = values
+        return whole
+
+    def clicks(self, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        s = scores[:, self.model.recommendable]
+        return self._whole(weights * s / (s + self.model.c))
+
+    def by_profile(self, scores: np.ndarray, weights: np.ndarray, left: np.ndarray) -> np.ndarray:
+        s, c = scores[:, self.model.recommendable], self.model.c
+        slope = self._whole(weights * s * c / (s + c) ** 2)
+        return np.matmul((left * slope[..., None]).transpose(0, 2, 1), self._vectors)
+
+    def by_weights(self, scores: np.ndarray, weights: np.ndarray, left: np.ndarray) -> np.ndarray:
+        s = scores[:, self.model.recommendable]
+        return left[:, self.model.recommendable] * s / (s + self.model.c)
+
+
+def single_items(model: ChoiceModel) -> SingleItems:
+    """Slates of one item each: k = 1."""
+    return SingleItems(model)
 
 
 def all_slates(model: ChoiceModel, k: int) -> Slates:
@@ -137,6 +162,8 @@ def all_slates(model: ChoiceModel, k: int) -> Slates:
     n = len(model.recommendable)
     if not 1 <= k <= n:
         raise ValueError(f"k must lie in 1..{n} (the harmless items), got {k}.")
+    if k == 1:
+        return SingleItems(model)
     if (count := math.comb(n, k)) > MOST_SLATES:
         raise ValueError(
             f"There are {count:,} slates of {k} among {n} items, too many to list "
@@ -191,46 +218,60 @@ class Sampling(_Independent):
         self._rate = step * self._t * (1 + np.exp(-x)) * np.exp(-self._t)
 
     def _parts(self, scores: np.ndarray, weights: np.ndarray):
-        """Row blocks with s/c (b, n), E = e^{−ts}, h = 1 − q + qE, both (b, Q, n), ωP (b, Q)."""
-        scores = scores[:, self.model.recommendable] / self.model.c
+        """Row blocks: their items with q > 0 (m,), s/c and q (b, m), E and h (b, Q, m), ωP (b, Q).
+
+        E = e^{−ts} and h = 1 − q + qE. Items with q = 0 do not matter to what is clicked, and good
+        policies have few others.
+        """
         rows = max(1, CHUNK // (len(self._t) * self.size))
         for start in range(0, len(scores), rows):
             block = slice(start, start + rows)
-            s, q = scores[block], weights[block]
-            fall = np.exp(-self._t[:, None] * s[:, None])
-            np.maximum(fall, 1e-150, out=fall)
+            active = np.flatnonzero((weights[block] > 0).any(axis=0))
+            s = scores[block][:, self.model.recommendable[active]] / self.model.c
+            q = weights[block][:, active]
+            fall = self._fall(s)
             held = (1 - q[:, None]) + q[:, None] * fall
-            yield block, s, q, fall, held, self._rate * held.prod(axis=2)
+            yield block, active, s, q, fall, held, self._rate * held.prod(axis=2)
+
+    def _fall(self, s: np.ndarray) -> np.ndarray:
+        fall = np.exp(-self._t[:, None] * s[:, None])
+        return np.maximum(fall, 1e-150, out=fall)
 
     def clicks(self, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
         if ((weights == 0) | (weights == 1)).all():  # slates that are certain
             worth = scores[:, self.model.recommendable] * weights
             return self._all_items(worth / (worth.sum(axis=1, keepdims=True) + self.model.c))
-        found = np.empty_like(weights)
-        for block, s, q, fall, held, mass in self._parts(scores, weights):
-            found[block] = q * s * np.matmul(mass[:, None], fall / held)[:, 0]
+        found = np.zeros_like(weights)
+        for block, active, s, q, fall, held, mass in self._parts(scores, weights):
+            found[block, active] = q * s * np.matmul(mass[:, None], fall / held)[:, 0]
         return self._all_items(found)
 
     def by_profile(self, scores: np.ndarray, weights: np.ndarray, left: np.ndarray) -> np.ndarray:
         found = np.empty((len(scores), left.shape[2], self.model.width))
-        vectors = self._vectors[self.model.recommendable]
-        left = left[:, self.model.recommendable]
         t = self._t[:, None]
-        for block, s, q, fall, held, mass in self._parts(scores, weights):
-            rate = (q * s)[:, None] * fall / held  # (b, Q, n)
+        for block, active, s, q, fall, held, mass in self._parts(scores, weights):
+            items = self.model.recommendable[active]
+            vectors, weighed = self._vectors[items], left[block][:, items]
+            rate = (q * s)[:, None] * fall / held  # (b, Q, m)
             own = np.matmul(mass[:, None], rate * (1 + t * (rate - s[:, None])))[:, 0]
-            direct = np.matmul((left[block] * own[..., None]).transpose(0, 2, 1), vectors)
-            weighed = np.matmul(rate, left[block]) * (mass * self._t)[..., None]  # (b, Q, m)
-            found[block] = direct - np.matmul(weighed.transpose(0, 2, 1), rate @ vectors)
+            direct = np.matmul((weighed * own[..., None]).transpose(0, 2, 1), vectors)
+            shared = np.matmul(rate, weighed) * (mass * self._t)[..., None]
+            found[block] = direct - np.matmul(shared.transpose(0, 2, 1), rate @ vectors)
         return found
 
     def by_weights(self, scores: np.ndarray, weights: np.ndarray, left: np.ndarray) -> np.ndarray:
         found, left = np.empty_like(weights), left[:, self.model.recommendable]
-        for block, s, q, fall, held, mass in self._parts(scores, weights):
-            per_held = fall / held
-            gain = np.matmul(mass[:, None], per_held / held)[:, 0] * left[block] * s
-            lost = mass * np.matmul(per_held, (left[block] * q * s)[..., None])[..., 0]
-            found[block] = gain - np.matmul(lost[:, None], (1 - fall) / held)[:, 0]
+        for block, active, s, q, fall, held, mass in self._parts(scores, weights):
+            per_held, worth = fall / held, left[block]
+            lost = mass * np.matmul(per_held, (worth[:, active] * q * s)[..., None])[..., 0]
+            scaled = scores[block][:, self.model.recommendable] / self.model.c
+            if len(active) < self.size:  # h = 1 where q = 0
+                every = self._fall(scaled)
+                gain = np.matmul(mass[:, None], every)[:, 0] * worth * scaled
+                found[block] = gain - lost.sum(axis=1)[:, None]
+                found[block] += np.matmul(lost[:, None], every)[:, 0]
+            gain = np.matmul(mass[:, None], per_held / held)[:, 0] * worth[:, active] * s
+            found[block, active] = gain - np.matmul(lost[:, None], (1 - fall) / held)[:, 0]
         return found
 
 
