@@ -105,7 +105,9 @@ def test_an_unfinished_training_leaves_no_evaluator(csv, tmp_path, monkeypatch):
     assert not (tmp_path / "out" / "model.json").exists()
 
 
-def test_the_message_names_the_command_for_these_data(csv):
+def test_the_message_names_the_command_for_these_data(csv, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluators, "_LOADED", {})  # what other tests have trained
+    monkeypatch.setenv("RECGYM_CACHE", str(tmp_path / "empty"))
     for log, words in (
         (data.load("ml-latest-small", "raw"), "--dataset ml-latest-small --variant raw"),
         (data.load("synthetic"), "--dataset synthetic"),
@@ -137,6 +139,7 @@ def test_train_backbone_prints_its_card_and_is_found(csv, tmp_path, monkeypatch)
 def test_a_card_without_a_usable_tau_is_refused(tmp_path, monkeypatch, tau):
     from recgym.models import model_class, store
 
+    monkeypatch.setattr(evaluators, "_LOADED", {})  # what other tests have trained
     log = data.load("synthetic")
     monkeypatch.setenv("RECGYM_CACHE", str(tmp_path))
     kind = model_class("sasrec")

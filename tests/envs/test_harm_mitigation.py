@@ -393,7 +393,8 @@ class TestWorlds:
         again = synthetic_world(30, 50, 4, seed=1)
         assert again.fingerprint == first.fingerprint
 
-    def test_movielens_1m(self, shared_data):
+    def test_movielens_1m(self, shared_data, monkeypatch):
+        monkeypatch.setenv("RECGYM_SHARED_DATA", str(shared_data))
         world = resolve("ml-1m", genre="Sci-Fi")
         assert world.n_users == 6_040
         assert world.harmful.sum() == 21
