@@ -1,7 +1,8 @@
 """Make the pictures of the documentation: python scripts/make_pictures.py [--out docs/images]
 
-The last frame of one evaluation episode of Rec2Inf, which knows the log alone, on the default
-world. The episode is chosen to be easy to follow; the average one is less tidy.
+InfluencePath: the last frame of one evaluation episode of Rec2Inf, which knows the log alone, on
+the default world. HarmMitigation: that of a user to whom the static recommender always offers what
+she liked best at first. Episodes are chosen to be easy to follow; the average one is less tidy.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from PIL import Image
 from recgym import agents
 
 TASK = 92  # of evaluation_tasks(0)
+DRIFTING = 20
 
 
 def influence_path(task: int) -> np.ndarray:
@@ -33,17 +35,36 @@ def influence_path(task: int) -> np.ndarray:
     return frame
 
 
+def harm_mitigation(task: int) -> np.ndarray:
+    """(600, 1200, 3) uint8: the end of an episode of the static recommender."""
+    env = gym.make("recgym/HarmMitigation-v0", split="test", render_mode="rgb_array")
+    core: Any = env.unwrapped
+    agent = agents.make("static", env)
+    observation, _ = env.reset(seed=3, options=core.evaluation_tasks(0)[task])
+    over = False
+    while not over:
+        action, _ = agent.predict(observation, deterministic=True)
+        observation, _, _, over, _ = env.step(int(action))
+    frame: Any = env.render()
+    return frame
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="make the documentation's pictures")
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     parser.add_argument("--task", type=int, default=TASK)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    path = args.out / "influence_path.png"
-    image = Image.fromarray(influence_path(args.task))
-    small = image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    small.save(path, optimize=True)
-    print(f"{path}: {path.stat().st_size / 1024:.0f} KB")
+    frames = {
+        "influence_path": influence_path(args.task),
+        "harm_mitigation": harm_mitigation(DRIFTING),
+    }
+    for name, frame in frames.items():
+        path = args.out / f"{name}.png"
+        image = Image.fromarray(frame)
+        small = image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        small.save(path, optimize=True)
+        print(f"{path}: {path.stat().st_size / 1024:.0f} KB")
 
 
 if __name__ == "__main__":

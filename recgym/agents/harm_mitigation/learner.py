@@ -20,12 +20,12 @@ NORMALISED = ("profile", "inherent")
 class LearnerConfig(AgentConfig):
     """How long to learn, and from how many users at a time."""
 
-    timesteps: int = 300_000
+    timesteps: int = 400_000
     """Environment steps of :meth:`Learner.learn`."""
     num_envs: int = 64
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     """At the start; it falls to zero along a line."""
-    gamma: float = 0.9
+    gamma: float = 0.7
     """A profile forgets within about five steps, and with it what was recommended."""
     width: int = 64
     """Hidden units of each of two layers."""

@@ -15,7 +15,7 @@ from recgym.agents.harm_mitigation.learner import Learner, LearnerConfig
 class PPOConfig(LearnerConfig):
     """Hyper-parameters, chosen on the validation split."""
 
-    n_steps: int = 32
+    n_steps: int = 16
     """Steps of each row between updates."""
     batch: int = 512
     epochs: int = 8

@@ -17,7 +17,9 @@ from recgym.evaluators import choice
 from recgym.evaluators.choice import ChoiceModel, PolicyFamily
 
 NUMBERS = 3_000_000  # of the largest temporary array of one block of users
-CANDIDATES = 128  # pure policies that are tried as starts
+CANDIDATES = 128, 32  # pure policies that are tried as starts: at most, and of any catalogue
+SCORED = 128_000  # items of all of them, for one user
+ROUGH = 20  # iterations toward the fixed point of each
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,19 @@ def ascend(
     tolerance: float = 1e-6,
     *,
     implicit: bool = True,
+    pure: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(weights (B, P), f (B,)): the best ascent of each user with inherent profiles (B, d)."""
+    """(weights (B, P), f (B,)): the best ascent of each user with inherent profiles (B, d).
+
+    Without ``pure`` it starts from the uniform policy alone; without ``implicit`` the gradient
+    takes the profile as given. Both are for ablations.
+    """
     rows = max(1, NUMBERS // (4 * model.n_items * (model.width + 2)))
     weights, values = [], []
     for start in range(0, len(inherent), rows):
         users = inherent[start : start + rows]
-        begins = starts(model, family, users, harm_weight, implicit=implicit)
+        begins = starts(model, family, users, harm_weight)
+        begins = begins if pure else begins[:1]
         repeated = np.tile(users, (len(begins), 1))
         found = np.concatenate(begins)
         found = _ascend(
@@ -76,10 +84,9 @@ def _value(
     inherent: np.ndarray,
     weights: np.ndarray,
     harm_weight: float,
-    tolerance: float = 1e-10,
 ) -> np.ndarray:
     """(B,): f at the stationary profile."""
-    settled = choice.stationary_profile(model, family, inherent, weights, tolerance=tolerance)
+    settled = choice.stationary_profile(model, family, inherent, weights, tolerance=1e-10)
     return choice.outcome(model, family, settled.profile, weights).objective(harm_weight)
 
 
@@ -88,8 +95,6 @@ def starts(
     family: PolicyFamily,
     inherent: np.ndarray,
     harm_weight: float,
-    *,
-    implicit: bool = True,
 ) -> list[np.ndarray]:
     """Four policies (B, P) each.
 
@@ -100,11 +105,12 @@ def starts(
     uniform = np.full((len(inherent), family.size), family.total / family.size)
     score = model.scores(inherent)
     held = family.by_weights(score, uniform, np.ones_like(score))
-    slope = choice.gradient(model, family, inherent, uniform, harm_weight, implicit=implicit)[1]
+    slope = choice.gradient(model, family, inherent, uniform, harm_weight)[1]
     found = [uniform, _vertex(family, held), _vertex(family, slope)]
     best, value = found[1], np.full(len(inherent), -np.inf)
     for candidate in pure_candidates(model, family, inherent, held, slope):
-        worth = _value(model, family, inherent, candidate, harm_weight, tolerance=1e-4)
+        near = choice.settling_profile(model, family, inherent, candidate, ROUGH)
+        worth = choice.outcome(model, family, near, candidate).objective(harm_weight)
         better = worth > value
         best = np.where(better[:, None], candidate, best)
         value = np.where(better, worth, value)
@@ -123,7 +129,8 @@ def pure_candidates(
     Items in the order of their worth by ``held`` and ``slope`` (B, P) in turn; where weights are
     single items each is its own candidate.
     """
-    count = min(family.size, CANDIDATES)
+    most, least = CANDIDATES
+    count = min(family.size, max(least, min(most, SCORED // model.n_items)))
     orders = [np.argsort(-worth, axis=1, kind="stable") for worth in (held, slope)]
     for rank in range(count):
         every = count == family.size

@@ -24,6 +24,7 @@ from recgym.evaluators.choice.stationary import (
     choice_probabilities,
     gradient,
     outcome,
+    settling_profile,
     stationary_profile,
 )
 
@@ -46,6 +47,7 @@ __all__ = [
     "onto_budget",
     "onto_simplex",
     "outcome",
+    "settling_profile",
     "single_items",
     "stationary_profile",
 ]

@@ -96,6 +96,21 @@ def stationary_profile(
     )
 
 
+def settling_profile(
+    model: ChoiceModel,
+    family: PolicyFamily,
+    inherent: np.ndarray,
+    weights: np.ndarray,
+    iterations: int,
+) -> np.ndarray:
+    """(B, d): so many iterations on the way to the fixed point, to compare policies cheaply."""
+    found = inherent
+    for _ in range(iterations if model.alpha.any() else 0):
+        probability = choice_probabilities(model, family, found, weights)
+        found = _average_target(model, found, inherent, probability)
+    return found
+
+
 def _average_target(
     model: ChoiceModel, profile: np.ndarray, inherent: np.ndarray, probability: np.ndarray
 ) -> np.ndarray:
