@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 
 import gymnasium as gym
 import numpy as np
@@ -200,21 +199,16 @@ def test_sampled_solutions_against_exact_enumeration():
     assert (ours >= np.array(theirs) - 0.005 * np.abs(theirs)).all()
 
 
-def test_projected_gradient_is_much_faster_than_slsqp():
-    """At least 20 times on the default world (measured: 35 to 65)."""
+def test_projected_gradient_of_many_users_at_once_is_no_worse_than_slsqp_one_by_one():
+    """On the default world; how much faster it is stands in benchmarks/results."""
     world = resolve("ml-latest-small")
     model = choice.ChoiceModel(world.items, world.harmful, c=world.calibrated(1))
     family = choice.single_items(model)
-    started = time.perf_counter()
     theirs = [
         slsqp(model, family, u, 10.0, np.random.default_rng(0))[1] for u in world.inherent[:4]
     ]
-    slow = (time.perf_counter() - started) / 4
-    started = time.perf_counter()
     ours = ascend(model, family, world.inherent[:200], 10.0)[1]
-    fast = (time.perf_counter() - started) / 200
     assert (ours[:4] >= np.array(theirs) - 0.005 * np.abs(theirs)).all()
-    assert slow > 20 * fast
 
 
 def test_closed_loop_reacts_to_where_the_profile_is():

@@ -108,7 +108,7 @@ class HarmMitigationEnv(RecEnv):
     - `render_mode=None`.
 
     ## References
-    Harm mitigation in recommender systems under user preference dynamics. KDD 2024.
+    Harm Mitigation in Recommender Systems under User Preference Dynamics. arXiv:2406.09882.
     Harper, Konstan: The MovieLens Datasets. ACM TiiS 2015.
 
     ## Version history
