@@ -31,14 +31,18 @@ class MaskablePPOAgent(CandidateLearner):
     Config = MaskablePPOConfig
     config: MaskablePPOConfig  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def new_model(self, seed: int) -> Any:
+    def algorithm(self) -> tuple[Any, Any]:
+        """(algorithm, policy over candidates) of Stable-Baselines3 or sb3-contrib."""
         from sb3_contrib import MaskablePPO
 
         from recgym.agents.sb3.policies import MaskableCandidatePolicy
 
-        c = self.config
-        return MaskablePPO(
-            MaskableCandidatePolicy,
+        return MaskablePPO, MaskableCandidatePolicy
+
+    def new_model(self, seed: int) -> Any:
+        c, (algorithm, policy) = self.config, self.algorithm()
+        return algorithm(
+            policy,
             self.monitored,
             learning_rate=self.rate,
             n_steps=c.n_steps,

@@ -6,38 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from recgym.agents.influence_path.candidate_learner import CandidateLearner
-from recgym.agents.influence_path.maskable_ppo import MaskablePPOConfig
+from recgym.agents.influence_path.maskable_ppo import MaskablePPOAgent
 from recgym.wrappers.candidates import CandidateSet
 
 
-class PPOAgent(CandidateLearner):
-    """Stable-Baselines3's PPO with the hyper-parameters of MaskablePPO."""
+class PPOAgent(MaskablePPOAgent):
+    """Stable-Baselines3's PPO with the hyper-parameters of MaskablePPO, and no masks."""
 
     name = "ppo"
-    Config = MaskablePPOConfig
-    config: MaskablePPOConfig  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def new_model(self, seed: int) -> Any:
+    def algorithm(self) -> tuple[Any, Any]:
         from stable_baselines3 import PPO
 
         from recgym.agents.sb3.policies import CandidatePolicy
 
-        c = self.config
-        return PPO(
-            CandidatePolicy,
-            self.monitored,
-            learning_rate=self.rate,
-            n_steps=c.n_steps,
-            batch_size=c.batch,
-            n_epochs=c.epochs,
-            gamma=c.gamma,
-            gae_lambda=c.gae_lambda,
-            ent_coef=c.entropy,
-            policy_kwargs=self.policy_kwargs,
-            seed=seed,
-            device="cpu",
-        )
+        return PPO, CandidatePolicy
 
     def choose(self, flat: np.ndarray, found: CandidateSet, deterministic: bool) -> np.ndarray:
         choice, _ = self.model.predict(flat, deterministic=deterministic)
