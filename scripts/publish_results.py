@@ -97,8 +97,8 @@ def table(
             if key not in mine.index:
                 cells.append("")
                 continue
-            decimals = metric.decimals if metric else 4
-            cells.append(_cell(*(mine.loc[key, c] for c in ("value", "low", "high")), decimals))
+            value, low, high = (float(mine.loc[key, column]) for column in ("value", "low", "high"))
+            cells.append(_cell(value, low, high, metric.decimals if metric else 4))
         lines.append("| " + " | ".join([*map(str, place), *cells]) + " |")
     return "\n".join(lines)
 
@@ -109,7 +109,7 @@ def _cell(value: float, low: float, high: float, decimals: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Publish results; see the head of this file.")
     commands = parser.add_subparsers(required=True, dest="command")
     taking = commands.add_parser("take", help="write the committed files of a folder of runs")
     taking.add_argument("runs", type=Path)

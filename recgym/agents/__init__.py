@@ -30,6 +30,20 @@ _BY_PROBLEM: dict[str, dict[str, str]] = {
         "model_ppo": "recgym.agents.influence_path.model_ppo:ModelPPOAgent",
         "planner": "recgym.agents.influence_path.planner:Planner",
     },
+    "HarmMitigation": {
+        "none": "recgym.agents.harm_mitigation.none:NoneAgent",
+        "uniform": "recgym.agents.harm_mitigation.uniform:UniformAgent",
+        "static": "recgym.agents.harm_mitigation.static:StaticAgent",
+        "alternating": "recgym.agents.harm_mitigation.alternating:AlternatingAgent",
+        "gradient": "recgym.agents.harm_mitigation.gradient:GradientAgent",
+        "projected_gradient": (
+            "recgym.agents.harm_mitigation.projected_gradient:ProjectedGradientAgent"
+        ),
+        "closed_loop": "recgym.agents.harm_mitigation.closed_loop:ClosedLoopAgent",
+        "ppo": "recgym.agents.harm_mitigation.ppo:PPOAgent",
+        "lagrangian_ppo": "recgym.agents.harm_mitigation.lagrangian_ppo:LagrangianPPO",
+        "sac": "recgym.agents.harm_mitigation.sac:SACAgent",
+    },
 }
 
 

@@ -185,8 +185,8 @@ class Agent(ABC):
 
 
 def _data_fingerprint(problem: Problem) -> str:
-    log = getattr(problem, "log", None)
-    return "" if log is None else log.fingerprint
+    data = getattr(problem, "log", None) or getattr(problem, "world", None)
+    return "" if data is None else data.fingerprint
 
 
 def choose_uniformly(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:

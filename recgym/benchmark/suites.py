@@ -107,5 +107,8 @@ def metrics_of(env_id: str) -> tuple[tuple[Metric, ...], str, str] | None:
     return None
 
 
-SUITES: Mapping[str, str] = {"influence-path": "recgym.benchmark.influence_path"}
+SUITES: Mapping[str, str] = {
+    "influence-path": "recgym.benchmark.influence_path",
+    "harm-mitigation": "recgym.benchmark.harm_mitigation",
+}
 """Modules that define ``suite(dataset, variant, quick=...)``, by the suite's name."""

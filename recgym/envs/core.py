@@ -55,6 +55,7 @@ class Transition(Generic[S]):
     terminated: np.ndarray  # (B,) bool
     invalid: np.ndarray  # (B,) bool, illegal actions
     cost: np.ndarray  # (B,) float64, for constrained problems
+    truncated: np.ndarray | None = None  # (B,) bool: a continuing task that is cut off here
 
 
 class Problem(ABC, Generic[S]):

@@ -52,7 +52,9 @@ class RecEnv(gym.Env):
             raise gym.error.ResetNeeded("Call reset() before step(): no episode is under way.")
         batch = self.problem.check_actions(np.asarray(action)[None], 1)
         moved = self.problem.step(self.state, batch, [self.np_random])
-        self.state, self._ended = moved.state, bool(moved.terminated[0])
+        terminated = bool(moved.terminated[0])
+        truncated = not terminated and moved.truncated is not None and bool(moved.truncated[0])
+        self.state, self._ended = moved.state, terminated or truncated
         info: dict[str, Any] = {
             "reward_terms": {name: float(value[0]) for name, value in moved.terms.items()},
             "invalid_action": bool(moved.invalid[0]),
@@ -63,7 +65,7 @@ class RecEnv(gym.Env):
             info["metrics"] = {k: float(v[0]) for k, v in metrics.items() if not np.isnan(v[0])}
         self._show()
         reward = float(self.problem.reward(moved.terms)[0])
-        return _first(self.problem.observe(self.state)), reward, self._ended, False, info
+        return _first(self.problem.observe(self.state)), reward, terminated, truncated, info
 
     def action_masks(self) -> np.ndarray:
         """(A,) bool: the legal actions now, as sb3-contrib asks for them."""

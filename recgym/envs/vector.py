@@ -114,13 +114,16 @@ class RecVectorEnv(VectorEnv):
         if len(active):
             everyone = len(active) == self.num_envs
             before = state if everyone else state.rows(active)
-            moved = self.problem.step(before, actions[active], [self._rngs[i] for i in active])
+            rngs = self._rngs if everyone else [self._rngs[row] for row in active.tolist()]
+            moved = self.problem.step(before, actions if everyone else actions[active], rngs)
             self.state = moved.state if everyone else state.with_rows(active, moved.state)
             self._elapsed[active] += 1
             rewards[active] = self.problem.reward(moved.terms)
             terminated[active] = moved.terminated
+            if moved.truncated is not None:
+                truncated[active] = moved.truncated & ~moved.terminated
             if self.max_episode_steps is not None:
-                truncated[active] = self._elapsed[active] >= self.max_episode_steps
+                truncated[active] |= self._elapsed[active] >= self.max_episode_steps
             ended = (terminated | truncated)[active]
             step_info: dict[str, Any] = {
                 "reward_terms": dict(moved.terms),

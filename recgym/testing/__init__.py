@@ -1,18 +1,28 @@
 """Checkers that ship with recgym: environments, vector equality, evaluators, exact optima."""
 
 from recgym.testing.conformance import check_environment, check_illegal_is_worst
+from recgym.testing.drift import (
+    DriftOptimum,
+    drift_optimum,
+    stationary_optimum,
+    tree_optimum,
+)
 from recgym.testing.evaluators import check_sequence_evaluator
 from recgym.testing.tabular import Optimum, Tabular, optimum, tabular
 from recgym.testing.vector import MODES, check_vector_equals_single
 
 __all__ = [
     "MODES",
+    "DriftOptimum",
     "Optimum",
     "Tabular",
     "check_environment",
     "check_illegal_is_worst",
     "check_sequence_evaluator",
     "check_vector_equals_single",
+    "drift_optimum",
     "optimum",
+    "stationary_optimum",
     "tabular",
+    "tree_optimum",
 ]

@@ -132,8 +132,18 @@ def tabular(env: gym.Env) -> Tabular:
     return Tabular(matrix, np.concatenate(rewards), np.concatenate(legal), start, problem, index)
 
 
-def optimum(env: gym.Env) -> Optimum:
-    """The exact optimum of a small world by dynamic programming."""
+def optimum(env: gym.Env) -> Any:
+    """The optimum of a small world by dynamic programming.
+
+    Returns:
+        An :class:`Optimum`, exact; of a world whose states are numbers on a line, a
+        :class:`recgym.testing.DriftOptimum` with a bound on its error.
+    """
+    from recgym.envs.harm_mitigation.dynamics import HarmMitigation
+    from recgym.testing.drift import drift_optimum
+
+    if isinstance(env.unwrapped.problem, HarmMitigation):  # pyright: ignore
+        return drift_optimum(env)
     table = tabular(env)
     values = table._fixed_point(lambda q: q.max(axis=1))
     worst = table._fixed_point(lambda q: q.min(axis=1))

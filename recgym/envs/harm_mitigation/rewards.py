@@ -1,0 +1,39 @@
+"""The named reward terms of HarmMitigation: r_t = click − λ · harm."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recgym.envs.harm_mitigation.state import Params
+
+TERMS = ("click", "harm", "exposure", "invalid")
+"""
+click: 1 if the user clicks a recommended item (mean_field: the probability).
+harm: the harm of the item consumed: 1 or 0 for a label, its severity if graded.
+exposure: the mean severity over the slate, where ``harm="exposure"``; else 0.
+invalid: the share of the slate's places whose item was dropped.
+"""
+
+
+def default_weights(params: Params) -> dict[str, float]:
+    """Weights of the terms, with the user's own in their place.
+
+    A dropped item costs more than all that a step can lose by other means, which is λ for harm and
+    λ for exposure.
+
+    Raises:
+        ValueError: a weight for a term that does not exist, or that is not finite.
+    """
+    harm = 0.0 if params.constrained else -params.harm_weight
+    weights = {
+        "click": 1.0,
+        "harm": harm,
+        "exposure": harm if params.harm == "exposure" else 0.0,
+        "invalid": -1.0 - params.harm_weight,
+    }
+    for name, value in params.weights.items():
+        if name not in TERMS:
+            raise ValueError(f"There is no reward term {name!r}. Terms: {', '.join(TERMS)}.")
+        if not np.isfinite(value):
+            raise ValueError(f"The weight of {name!r} must be finite, got {value}.")
+    return {**weights, **params.weights}
