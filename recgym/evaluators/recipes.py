@@ -72,7 +72,7 @@ def _large(model: str, training: dict[str, Any], **shape: Any) -> Recipe:
 
 _BY_DATASET: dict[tuple[str, str], Recipe] = {
     ("gru4rec", "ml-latest-small"): _BY_MODEL["gru4rec"].changed(
-        {}, {"epochs": 20, "windows_per_event": 0.02, "validate_every": 2}
+        {"dropout": 0.2}, {"epochs": 20, "windows_per_event": 0.02, "validate_every": 2}
     ),
     ("sasrec", "lastfm-2k"): _BY_MODEL["sasrec"].changed({"dropout": 0.4}, {}),
     ("bert4rec", "ml-1m"): _large("bert4rec", {"epochs": 60}, dropout=0.1),
