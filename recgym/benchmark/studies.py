@@ -97,7 +97,7 @@ def frames(
     return agents, runs
 
 
-_PATHS = "recgym.benchmark.influence_path_studies"
+_PATHS = "recgym.benchmark.influence_path.studies"
 STUDIES: Mapping[str, str] = dict.fromkeys(
     (
         "influence-path-masks",

@@ -108,7 +108,7 @@ def metrics_of(env_id: str) -> tuple[tuple[Metric, ...], str, str] | None:
 
 
 SUITES: Mapping[str, str] = {
-    "influence-path": "recgym.benchmark.influence_path",
+    "influence-path": "recgym.benchmark.influence_path.suite",
     "harm-mitigation": "recgym.benchmark.harm_mitigation",
 }
 """Modules that define ``suite(dataset, variant, quick=...)``, by the suite's name."""

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from recgym import data
-from recgym.benchmark import influence_path as suites
-from recgym.benchmark import influence_path_tables as tables
+from recgym.benchmark.influence_path import paths, place, predictions, tables
+from recgym.benchmark.influence_path import suite as suites
+from recgym.benchmark.influence_path.place import Place
 from recgym.benchmark.suites import Entry
 from recgym.evaluators import backbones, held_out, recipes
 
@@ -15,20 +16,21 @@ SMALL_IRN = {"width": 8, "layers": 1, "epochs": 1, "shortest": 8, "longest": 12,
 
 
 @pytest.fixture(scope="module")
-def place():
+def world():
     """The synthetic world, 60 users of it at most, and a SASRec of one epoch."""
     recipe = recipes.Recipe({"width": 8, "layers": 1, "length": 12}, {"epochs": 1})
     recipes.train("sasrec", data.load("synthetic"), recipe)
-    return tables.Place("synthetic", "clean", lambda what, stage, share: None)
+    return Place("synthetic", "clean", lambda what, stage, share: None)
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(tables, "SEEDS", (0, 1))
+    for module in (place, predictions):
+        monkeypatch.setattr(module, "SEEDS", (0, 1))
     monkeypatch.setitem(suites.IRN, "synthetic", SMALL_IRN)  # type: ignore[arg-type]
-    monkeypatch.setattr(tables.Place, "need", lambda self, models: None)
-    whole = tables._tasks
-    monkeypatch.setattr(tables, "_tasks", lambda place, seed: whole(place, seed)[:80])
+    monkeypatch.setattr(Place, "need", lambda self, models: None)
+    whole = Place.tasks
+    monkeypatch.setattr(Place, "tasks", lambda self, seed: whole(self, seed)[:80])
 
 
 def test_predictions_average_to_the_evaluation():
@@ -42,17 +44,17 @@ def test_predictions_average_to_the_evaluation():
     assert ((each["MRR"] >= 1 / 20) == (each["HR@20"] == 1)).all()
 
 
-def test_next_item_of_vanilla_is_that_of_its_recommender(place, monkeypatch):
+def test_next_item_of_vanilla_is_that_of_its_recommender(world, monkeypatch):
     monkeypatch.setattr(suites, "BACKBONES", ("popularity",))
-    log, all_tasks = place.log, tables._tasks
+    log, all_tasks = world.log, Place.tasks
     new = [items[-1] not in items[:-1] for items in map(log.items_of, range(log.n_users))]
     assert sum(new) > 5  # this world repeats items; what was seen is no recommendation
     monkeypatch.setattr(
-        tables, "_tasks", lambda place, seed: [t for t in all_tasks(place, seed) if new[t["user"]]]
+        Place, "tasks", lambda self, seed: [t for t in all_tasks(self, seed) if new[t["user"]]]
     )
-    frame = tables.next_item(place)["next_item"]
+    frame = predictions.next_item(world)["next_item"]
     vanilla = frame[frame["agent"] == "vanilla[popularity]"].set_index("metric")
-    users = [task["user"] for task in tables._tasks(place, 0)]
+    users = [task["user"] for task in world.tasks(0)]
     test = held_out.HeldOut.of(log, 50)
     test = held_out.HeldOut(log, test.row[np.isin(log.user[test.row], users)], 50)
     expected = held_out.evaluate(backbones.scorer("popularity", log), test)
@@ -60,10 +62,10 @@ def test_next_item_of_vanilla_is_that_of_its_recommender(place, monkeypatch):
     assert {"irn[gap 0]", "rec2inf[popularity, genre]"} <= set(frame["agent"])
 
 
-def test_evolution_starts_where_the_user_is(place, monkeypatch):
+def test_evolution_starts_where_the_user_is(world, monkeypatch):
     entries = (Entry("jump", "jump"), suites.rec2inf("cooccurrence", "embedding"))
-    monkeypatch.setattr(tables, "_evolving", lambda dataset: entries)
-    frame = tables.evolution(place)["evolution"]
+    monkeypatch.setattr(paths, "_evolving", lambda dataset: entries)
+    frame = paths.evolution(world)["evolution"]
     start = frame[(frame["step"] == 0) & (frame["series"] == "objective")]
     assert start[start["paths"] == "all"]["value"].nunique() == 1
     jump = frame[(frame["agent"] == "jump") & (frame["series"] == "objective")]
@@ -71,21 +73,21 @@ def test_evolution_starts_where_the_user_is(place, monkeypatch):
     assert frame["step"].max() == 20
 
 
-def test_conditioning_and_impressionability(place):
-    frame = tables.conditioning(place)["conditioning"]
+def test_conditioning_and_impressionability(world):
+    frame = predictions.conditioning(world)["conditioning"]
     assert set(frame["mask"]) == {"ours", "published"}
     kl = frame[frame["metric"] == "KL"]
     assert (kl["value"] > 0).all()
     assert set(frame["objective"]) == {"random", "future"}
-    moments = tables.impressionability(place)["moments"]
+    moments = predictions.impressionability(world)["moments"]
     assert list(moments["seed"]) == [0, 1]
-    assert (moments["users"] == place.log.n_users).all()
+    assert (moments["users"] == world.log.n_users).all()
 
 
-def test_case_moves_between_genres_without_being_picked(place, monkeypatch):
+def test_case_moves_between_genres_without_being_picked(world, monkeypatch):
     entries = (Entry("jump", "jump"), suites.rec2inf("cooccurrence", "embedding"))
-    monkeypatch.setattr(tables, "_cases", lambda dataset: entries)
-    frame = tables.case(place)["case"]
+    monkeypatch.setattr(paths, "_cases", lambda dataset: entries)
+    frame = paths.case(world)["case"]
     for _, path in frame.groupby("agent"):
         last, goal = (set(path[path["step"] == k]["genres"].item().split("|")) for k in (0, -1))
         assert not last & goal
@@ -94,7 +96,7 @@ def test_case_moves_between_genres_without_being_picked(place, monkeypatch):
     assert jump[jump["step"] == 1]["title"].item() == jump[jump["step"] == -1]["title"].item()
 
 
-def test_write(place, monkeypatch, tmp_path):
+def test_write(world, monkeypatch, tmp_path):
     monkeypatch.setattr(suites, "BACKBONES", ("popularity",))
     tell = lambda what, stage, share: None  # noqa: E731
     (path,) = tables.write("influence-path-next-item", tmp_path, "synthetic", "clean", tell)

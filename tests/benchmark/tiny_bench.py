@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from recgym.benchmark.influence_path import METRICS
+from recgym.benchmark.influence_path.suite import METRICS
 from recgym.benchmark.runner import bench
 from recgym.benchmark.suites import Entry, Suite
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recgym.benchmark.suites import Entry, Metric, Suite
+
+if TYPE_CHECKING:
+    from recgym.data.log import InteractionLog
 
 ENV_ID = "recgym/InfluencePath-v0"
 DEFAULT = "ml-latest-small"
@@ -145,11 +148,20 @@ def prepare(suite: Suite, tell: Callable[[str, str, float], None]) -> None:
         DataError: the data set is not on this machine; the message says how to get it.
     """
     from recgym import data
-    from recgym.evaluators import recipes
 
     dataset = str(suite.env_kwargs.get("dataset", DEFAULT))
     log = data.load(dataset, str(suite.env_kwargs.get("variant", "clean")))
-    for model in needed(suite.entries, str(suite.env_kwargs.get("evaluator", "bert4rec"))):
+    judge = str(suite.env_kwargs.get("evaluator", "bert4rec"))
+    train_missing(needed(suite.entries, judge), log, tell)
+
+
+def train_missing(
+    models: Iterable[str], log: InteractionLog, tell: Callable[[str, str, float], None]
+) -> None:
+    """Train those of these models that have not been trained on the log."""
+    from recgym.evaluators import recipes
+
+    for model in models:
         epochs = recipes.recipe(model, log.name).training_config().epochs
         what = f"{model} on {log.name}"
         recipes.ensure(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from recgym.benchmark.influence_path import (
+from recgym.benchmark.influence_path.suite import (
     BACKBONES,
     DEFAULT,
     IRN,

@@ -1,0 +1,171 @@
+"""Paths step by step: Fig. 9 and Table VII."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recgym.benchmark import scoring
+from recgym.benchmark.influence_path import suite as suites
+from recgym.benchmark.influence_path.place import Place, Task, options
+from recgym.benchmark.suites import Entry
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from recgym.data.log import InteractionLog
+
+
+def evolution(place: Place) -> Mapping[str, pd.DataFrame]:
+    """Fig. 9: log P(objective) and log P(item) step by step, averaged over users.
+
+    As in the paper, paths that reach the objective before the last step are left out (``paths``
+    ``unfinished``); beside it all paths (``all``), each as long as it lasts.
+    """
+    import pandas as pd
+
+    dataset = place.name
+    entries = _evolving(dataset)
+    place.need(suites.needed(entries))
+    rows = []
+    for done, entry in enumerate(entries):
+        place.tell("evolution", entry.label, done / len(entries))
+        agent, seed = place.agent(entry, 0), 0
+        curves = [_curves(place, agent, part, seed) for part in place.parts(seed)]
+        objective, item, success = (np.concatenate(c) for c in zip(*curves, strict=True))
+        kept = {"all": np.ones(len(success), dtype=bool), "unfinished": ~success}
+        for paths, chosen in kept.items():
+            for series, values in (("objective", objective), ("item", item)):
+                for step in range(values.shape[1]):
+                    column = values[chosen, step]
+                    if np.isfinite(column).sum() < 2:
+                        continue
+                    e = scoring.estimate([column])
+                    rows.append(
+                        {
+                            "agent": entry.label,
+                            "saw": agent.sees,
+                            "paths": paths,
+                            "series": series,
+                            "step": step,
+                            "value": e.value,
+                            "low": e.low,
+                            "high": e.high,
+                            "users": e.episodes,
+                        }
+                    )
+    return {"evolution": pd.DataFrame(rows)}
+
+
+def _curves(place: Place, agent: Any, tasks: Sequence[Task], seed: int):
+    """(log P(objective) (B, M + 1), log P(item) (B, M), success before the last step (B,)).
+
+    NaN after a path's end; the item that is the objective is not counted.
+    """
+    venv = place.venv(len(tasks))
+    observation, _ = venv.reset(seed=seed, options=options(tasks))
+    problem, rows = venv.unwrapped.problem, np.arange(len(tasks))
+    horizon = problem.params.horizon
+    objective = np.full((len(tasks), horizon + 1), np.nan)
+    item = np.full((len(tasks), horizon), np.nan)
+    objective[:, 0] = problem.evaluator.log_prob(observation["history"])[
+        rows, observation["objective"]
+    ]
+    over, early, state = np.zeros(len(tasks), dtype=bool), np.zeros(len(tasks), dtype=bool), None
+    start = np.ones(len(tasks), dtype=bool)
+    for step in range(horizon):
+        target = observation["objective"]
+        action, state = agent.predict(
+            observation, state=state, episode_start=start, deterministic=True
+        )
+        start = np.zeros_like(start)
+        observation, _, terminated, _, info = venv.step(action)
+        terms = info["reward_terms"]
+        going = ~over & (action != target)
+        item[going, step] = terms["log_prob"][going]
+        objective[going, step + 1] = objective[going, step] + terms["interest"][going]
+        early |= ~over & (action == target) & (step + 1 < horizon)
+        over |= terminated
+        if over.all():
+            break
+    return objective, item, early
+
+
+def case(place: Place) -> Mapping[str, pd.DataFrame]:
+    """Table VII: one path of each of some agents, item by item, from one genre to another.
+
+    Not picked by hand: of the evaluation tasks of seed 0 the first, in the order of users, whose
+    last item is an action film and whose objective is a comedy and nothing else, as in the paper;
+    on data without these genres the first whose last item and objective have no genre in common.
+    """
+    import pandas as pd
+
+    dataset = place.name
+    entries = _cases(dataset)
+    place.need(suites.needed(entries))
+    log = place.log
+    task = _genre_shift(log, place.tasks(0))
+    rows = []
+    for done, entry in enumerate(entries):
+        place.tell("case", entry.label, done / len(entries))
+        agent, venv = place.agent(entry, 0), place.venv(1)
+        observation, _ = venv.reset(seed=0, options=options([task]))
+        rules = venv.unwrapped.problem
+        over, state, start = False, None, np.ones(1, dtype=bool)
+        items = [(0, int(observation["history"][0, -1])), (-1, task["objective"])]
+        log_prob = rules.evaluator.log_prob(observation["history"])[0]
+        interest = [log_prob[task["objective"]]] * 2
+        while not over:
+            action, state = agent.predict(observation, state, start, deterministic=True)
+            start = np.zeros(1, dtype=bool)
+            observation, _, terminated, _, info = venv.step(action)
+            over = bool(terminated[0])
+            items.append((len(items) - 1, int(action[0])))
+            interest.append(interest[-1] + info["reward_terms"]["interest"][0])
+        rows += [
+            {
+                "agent": entry.label,
+                "step": step,
+                "title": log.item_label(item),
+                "genres": "|".join(np.array(log.genre_names)[log.genres[item]]),
+                "log_prob_objective": value,
+            }
+            for (step, item), value in zip(items, interest, strict=True)
+        ]
+    return {"case": pd.DataFrame(rows)}
+
+
+def _genre_shift(log: InteractionLog, tasks: Sequence[dict[str, int]]) -> dict[str, int]:
+    genres = {item: set(np.array(log.genre_names)[log.genres[item]]) for item in range(log.n_items)}
+    ends = [(genres[int(log.items_of(t["user"])[-1])], genres[t["objective"]]) for t in tasks]
+    for task, (last, objective) in zip(tasks, ends, strict=True):
+        if "Action" in last and objective == {"Comedy"}:
+            return task
+    return next(task for task, (a, b) in zip(tasks, ends, strict=True) if a and b and not a & b)
+
+
+def _evolving(dataset: str) -> tuple[Entry, ...]:
+    """Whose interest is followed step by step (Fig. 9)."""
+    return (
+        suites.irn(dataset, "irn[gap left]"),
+        suites.irn(dataset, "irn[nearest]", nearest=True),
+        *(suites.rec2inf(b, d) for b in ("sasrec", "caser") for d in ("genre", "embedding")),
+        suites.rec2inf(suites.OURS, "embedding"),
+        suites.vanilla("sasrec"),
+        Entry("model_ppo", "model_ppo"),
+        Entry("lookahead", "lookahead"),
+    )
+
+
+def _cases(dataset: str) -> tuple[Entry, ...]:
+    """Whose paths are shown (Table VII)."""
+    return (
+        suites.irn(dataset, "irn[gap left]"),
+        suites.irn(dataset, "irn[nearest, final offer]", nearest=True, final_offer=True),
+        suites.rec2inf("sasrec", "genre", True),
+        suites.rec2inf("sasrec", "embedding", True),
+        Entry("model_ppo", "model_ppo"),
+        Entry("lookahead", "lookahead"),
+    )

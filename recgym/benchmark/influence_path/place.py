@@ -1,0 +1,88 @@
+"""Where a table of InfluencePath is made: a data set, its models, its tasks, its agents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recgym.benchmark import making
+from recgym.benchmark.influence_path import suite as suites
+from recgym.benchmark.suites import Entry
+
+if TYPE_CHECKING:
+    from recgym.data.log import InteractionLog
+
+Tell = Callable[[str, str, float], None]
+Task = Mapping[str, int]
+SEEDS = (0, 1, 2, 3, 4)
+CHUNK = 256  # users at a time
+
+
+@dataclass(frozen=True)
+class Place:
+    """A data set, and what tells of progress."""
+
+    dataset: str | None
+    variant: str
+    tell: Tell
+
+    @property
+    def name(self) -> str:
+        return self.dataset or suites.DEFAULT
+
+    @property
+    def log(self) -> InteractionLog:
+        from recgym import data
+
+        return data.load(self.name, self.variant)
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        return suites.where(self.dataset, self.variant)
+
+    def need(self, models: Sequence[str]) -> None:
+        """Train those of these models that have not been trained on the data set."""
+        suites.train_missing(models, self.log, self.tell)
+
+    def venv(self, rows: int, split: str = "test", **more: Any) -> Any:
+        kwargs = {**self.kwargs, **more}
+        return making.vector_env(suites.ENV_ID, rows, split, "Disabled", kwargs)
+
+    def agent(self, entry: Entry, seed: int) -> Any:
+        """The entry's agent, trained on the training split with that seed."""
+        env = making.vector_env(suites.ENV_ID, 8, "train", "SameStep", self.kwargs)
+        agent = making.agent(entry.agent, env, {"seed": seed, **entry.config})
+        return agent.learn(
+            entry.timesteps, seed=seed if entry.train_seed is None else entry.train_seed
+        )
+
+    def tasks(self, seed: int) -> list[dict[str, int]]:
+        """The test tasks of a seed: every user once."""
+        return self.venv(1).unwrapped.evaluation_tasks(seed)
+
+    def parts(self, seed: int) -> Iterator[list[dict[str, int]]]:
+        """:meth:`tasks`, some hundred at a time."""
+        tasks = self.tasks(seed)
+        for start in range(0, len(tasks), CHUNK):
+            yield tasks[start : start + CHUNK]
+
+    def starts(
+        self, tasks: Sequence[Task]
+    ) -> Iterator[tuple[dict[str, np.ndarray], Sequence[Task]]]:
+        """(observations at the start, their tasks), some hundred users at a time."""
+        for start in range(0, len(tasks), CHUNK):
+            part = tasks[start : start + CHUNK]
+            observation, _ = self.venv(len(part)).reset(seed=0, options=options(part))
+            yield observation, part
+
+    def training_seeds(self, entry: Entry) -> tuple[int, ...]:
+        """Seeds of learning: the entry's only one, or all."""
+        return SEEDS if entry.train_seed is None else SEEDS[:1]
+
+
+def options(tasks: Sequence[Task]) -> dict[str, np.ndarray]:
+    """Reset options of a vector environment with one row for each task."""
+    return {key: np.array([t[key] for t in tasks]) for key in ("user", "objective", "cut")}

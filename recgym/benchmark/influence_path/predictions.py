@@ -1,0 +1,216 @@
+"""What models and agents predict next: Tables II and IV, Fig. 8, and why IRN does not lead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recgym.benchmark import scoring
+from recgym.benchmark.influence_path import suite as suites
+from recgym.benchmark.influence_path.place import SEEDS, Place
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+MODELS = ("popularity", "markov", "cooccurrence", "bpr", "transrec")
+NETWORKS = ("gru4rec", "caser", "sasrec", "bert4rec")
+
+
+def evaluators(place: Place) -> Mapping[str, pd.DataFrame]:
+    """Table II: next-item prediction of every model, intervals over users, and learning curves.
+
+    Each user's last item, which nothing has learned from or was chosen by; full ranking, seen
+    items removed.
+    """
+    import pandas as pd
+
+    from recgym.data.splits import leave_last_out
+    from recgym.evaluators import backbones, find_trained, held_out
+
+    place.need([*NETWORKS, "bpr", "transrec"])
+    log = place.log
+    test = held_out.HeldOut.of(log, 200)
+    counted = leave_last_out(log)[0]
+    rows, curves = [], []
+    for name in (*MODELS, *NETWORKS):
+        trained = name in (*NETWORKS, "bpr", "transrec")
+        scorer = backbones.scorer(name, log if trained else counted)
+        place.tell(f"judge {name}", "", 0.0)
+        found = held_out.predictions(scorer, test)
+        card = find_trained(name, log)[1] if trained else {}
+        for metric, values in found.items():
+            e = scoring.estimate([values])
+            rows.append(
+                {
+                    "model": name,
+                    "metric": metric,
+                    "value": e.value,
+                    "low": e.low,
+                    "high": e.high,
+                    "users": len(test),
+                    "parameters": card.get("parameters", 0),
+                    "epochs": card.get("epochs", 0),
+                    "seconds": card.get("seconds", 0),
+                    "validation_NDCG@10": card.get("validation", {}).get("NDCG@10", np.nan),
+                    "command": card.get("command", ""),
+                }
+            )
+        curves += [{"model": name, **point} for point in card.get("curve", [])]
+    return {"evaluators": pd.DataFrame(rows), "curves": pd.DataFrame(curves)}
+
+
+def next_item(place: Place) -> Mapping[str, pd.DataFrame]:
+    """Table IV: what is left of next-item prediction when an objective bends the ranking.
+
+    The user's last item is to be predicted, from her history before it and with an objective of
+    the test split; five objectives for each user.
+    """
+    import pandas as pd
+
+    from recgym.evaluators import ranking
+
+    dataset = place.name
+    entries = [
+        *(suites.vanilla(b) for b in suites.BACKBONES),
+        *(suites.rec2inf(b, d) for b in suites.BACKBONES for d in ("genre", "embedding")),
+        *(suites.irn(dataset, f"irn[gap {gap}]", gap=gap) for gap in suites.GAPS),
+    ]
+    place.need(suites.needed(entries))
+    log = place.log
+    ranks: dict[str, list[np.ndarray]] = {entry.label: [] for entry in entries}
+    for done, entry in enumerate(entries):
+        for seed in SEEDS:
+            place.tell("next item", entry.label, (done + seed / len(SEEDS)) / len(entries))
+            agent = place.agent(entry, seed)
+            tasks = place.tasks(seed)
+            tasks = [{**task, "cut": task["cut"] - 1} for task in tasks]
+            found = []
+            for observation, part in place.starts(tasks):
+                target = np.array([log.items_of(task["user"])[-1] for task in part])
+                seen = observation["action_mask"] == 0
+                seen[np.arange(len(target)), target] = False
+                found.append(ranking.ranks(agent.preferences(observation), target, seen))
+            ranks[entry.label].append(np.concatenate(found))
+    rows = []
+    for label, per_seed in ranks.items():
+        for metric, of in (("HR@20", lambda r: ranking.hits(r, 20)), ("MRR", lambda r: 1 / r)):
+            e = scoring.estimate([of(r) for r in per_seed])
+            rows.append(
+                {"agent": label, "metric": metric, "value": e.value, "low": e.low, "high": e.high}
+            )
+    return {"next_item": pd.DataFrame(rows)}
+
+
+def impressionability(place: Place) -> Mapping[str, pd.DataFrame]:
+    """Fig. 8: the distribution of r_u over users, for each training seed."""
+    import pandas as pd
+    from scipy import stats
+
+    dataset = place.name
+    entry = suites.irn(dataset, "irn")
+    place.need(["bert4rec"])
+    moments, counts = [], []
+    for seed in place.training_seeds(entry):
+        place.tell("impressionability", f"seed {seed}", seed / len(SEEDS))
+        r = place.agent(entry, seed).impressionability().astype(float)
+        moments.append(
+            {
+                "seed": seed,
+                "users": len(r),
+                "mean": r.mean(),
+                "sd": r.std(),
+                "skewness": stats.skew(r),
+                "excess_kurtosis": stats.kurtosis(r),
+                "negative_share": (r < 0).mean(),
+                "normal_p": stats.normaltest(r).pvalue,
+            }
+        )
+        height, edges = np.histogram(r, bins=40)
+        counts += [
+            {"seed": seed, "from": a, "to": b, "users": n}
+            for a, b, n in zip(edges[:-1], edges[1:], height, strict=True)
+        ]
+    return {"moments": pd.DataFrame(moments), "histogram": pd.DataFrame(counts)}
+
+
+def conditioning(place: Place) -> Mapping[str, pd.DataFrame]:
+    """How much IRN's next item depends on the objective at all, at each gap.
+
+    For each user: the Kullback-Leibler divergence (nats) of the next-item distribution with the
+    user's objective from that with another user's; the objective's own probability; and how near
+    the likeliest item is to the objective (cosine of item vectors). ``future``: the objective is an
+    item that the user did take later, as in training, and not one that she has never seen.
+    """
+    import pandas as pd
+
+    from recgym.evaluators import backbones
+
+    dataset = place.name
+    vectors = backbones.item_vectors(place.log)
+    place.need(["bert4rec"])
+    rows = []
+    masks = {"ours": {}, "published": {"objective_reads": True}}
+    for number, (mask, config) in enumerate(masks.items()):
+        entry = suites.irn(dataset, "irn", **config)
+        for seed in place.training_seeds(entry):
+            place.tell("conditioning", f"{mask}, seed {seed}", (number + seed / 5) / 2)
+            agent = place.agent(entry, seed)
+            for drawn in ("random", "future"):
+                found: dict[int, list[np.ndarray]] = {}
+                for observation, part in place.starts(_conditioned(place, seed, drawn)):
+                    history, user = observation["history"], observation["user"]
+                    objective = np.array([task["toward"] for task in part])
+                    for gap in (0, 1, 3, 10, 20):
+                        both = [
+                            _log_softmax(agent.scores(history, o, user, np.full(len(user), gap)))
+                            for o in (objective, np.roll(objective, 1))
+                        ]
+                        kl = (np.exp(both[0]) * (both[0] - both[1])).sum(axis=1)
+                        own = np.exp(both[0][np.arange(len(user)), objective])
+                        best = np.where(observation["action_mask"] > 0, both[0], -np.inf).argmax(1)
+                        near = (vectors[best] * vectors[objective]).sum(axis=1)
+                        found.setdefault(gap, []).append(np.stack([kl, own, near]))
+                for gap, parts in found.items():
+                    values = np.concatenate(parts, axis=1)
+                    names = ("KL", "P(objective)", "cosine")
+                    for metric, column in zip(names, values, strict=True):
+                        e = scoring.estimate([column])
+                        rows.append(
+                            {
+                                "mask": mask,
+                                "seed": seed,
+                                "objective": drawn,
+                                "gap": gap,
+                                "metric": metric,
+                                "value": e.value,
+                                "low": e.low,
+                                "high": e.high,
+                                "users": e.episodes,
+                            }
+                        )
+    return {"conditioning": pd.DataFrame(rows)}
+
+
+def _conditioned(place: Place, seed: int, drawn: str) -> list[dict[str, int]]:
+    """Evaluation tasks with the item ``toward`` which IRN is asked to lead.
+
+    ``future``: the history stops 20 events early and ``toward`` is the user's last item.
+    """
+    log = place.log
+    tasks = place.tasks(seed)
+    if drawn == "random":
+        return [{**task, "toward": task["objective"]} for task in tasks]
+    last = [int(log.items_of(task["user"])[-1]) for task in tasks]
+    return [
+        {**task, "cut": max(1, task["cut"] - 20), "toward": item}
+        for task, item in zip(tasks, last, strict=True)
+    ]
+
+
+def _log_softmax(scores: np.ndarray) -> np.ndarray:
+    from scipy.special import log_softmax
+
+    return log_softmax(scores.astype(np.float64), axis=1)
