@@ -10,9 +10,6 @@ the last position alone, beside the plain forward pass of the same weights.
 from __future__ import annotations
 
 import argparse
-import csv
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,16 +17,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from measuring import measure, show
 
 import recgym  # noqa: F401  (registers the environments)
 
 ENV_ID = "recgym/InfluencePath-v0"
-
-
-def seconds(work: Callable[[], None]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def episodes(venv: gym.vector.VectorEnv, steps: int) -> Callable[[], None]:
@@ -87,29 +79,14 @@ def main() -> None:
 
     work["scores"] = (forward("scores"), rows)
     work["scores_full"] = (forward("scores_full"), rows)
-    for run, _ in work.values():
-        run()
-    rates: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(arguments.repeats):
-        for name, (run, count) in work.items():
-            rates[name].append(count / seconds(run))
     ratios = {
         "native / evaluator": ("native", "evaluator"),
         "native / sync": ("native", "sync"),
         "last position / full forward": ("scores", "scores_full"),
     }
-    table = [(name, statistics.median(r), min(r), max(r), "rows/s") for name, r in rates.items()]
-    for name, (a, b) in ratios.items():
-        r = [x / y for x, y in zip(rates[a], rates[b], strict=True)]
-        table.append((name, statistics.median(r), min(r), max(r), "ratio"))
-    header = ("what", "median", "min", "max", "unit")
+    table = measure(work, ratios, arguments.repeats, "rows/s")
     print(f"{rows} rows, {arguments.threads} threads, {arguments.repeats} repeats")
-    for line in table:
-        print(f"{line[0]:<32}{line[1]:>12.2f}{line[2]:>12.2f}{line[3]:>12.2f}  {line[4]}")
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        with arguments.out.open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([header, *table])
+    show(table, arguments.out)
 
 
 if __name__ == "__main__":

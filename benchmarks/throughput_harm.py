@@ -10,26 +10,18 @@ the move of the profile.
 from __future__ import annotations
 
 import argparse
-import csv
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from measuring import measure, show
 
 import recgym  # noqa: F401  (registers the environments)
 
 ENV_ID = "recgym/HarmMitigation-v0"
 STEPS = 100
-
-
-def seconds(work: Callable[[], None]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def episodes(venv: gym.vector.VectorEnv, items: np.ndarray) -> Callable[[], None]:
@@ -86,24 +78,10 @@ def main() -> None:
         "arithmetic": (arithmetic(problem, items), items.size),
         "sync": (episodes(sync, items[:, : arguments.sync_rows]), STEPS * arguments.sync_rows),
     }
-    for run, _ in work.values():
-        run()
-    rates: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(arguments.repeats):
-        for name, (run, count) in work.items():
-            rates[name].append(count / seconds(run))
-    table = [(name, statistics.median(r), min(r), max(r), "steps/s") for name, r in rates.items()]
-    for pair in (("native", "arithmetic"), ("native", "sync")):
-        r = [x / y for x, y in zip(*(rates[name] for name in pair), strict=True)]
-        table.append((" / ".join(pair), statistics.median(r), min(r), max(r), "ratio"))
-    header = ("what", "median", "min", "max", "unit")
+    ratios = {f"native / {other}": ("native", other) for other in ("arithmetic", "sync")}
+    table = measure(work, ratios, arguments.repeats, "steps/s")
     print(f"{arguments.rows} rows × {problem.model.n_items} items, {arguments.repeats} repeats")
-    for line in table:
-        print(f"{line[0]:<32}{line[1]:>14.2f}{line[2]:>14.2f}{line[3]:>14.2f}  {line[4]}")
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        with arguments.out.open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([header, *table])
+    show(table, arguments.out)
 
 
 if __name__ == "__main__":

@@ -191,7 +191,10 @@ def bench(
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(metavar="STUDY", help="e.g. influence-path-horizon")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="STUDY", help="e.g. influence-path-horizon; a wrong name lists all"),
+    ],
     out: Annotated[Path, typer.Option(help="folder of the CSVs; an unfinished study continues")],
     dataset: Annotated[
         str | None, typer.Option(help="a name from `recgym data list` [default: the embedded one]")

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recgym import evaluators
-from recgym.agents.base import AgentError
 from recgym.agents.influence_path.maskable_ppo import MaskablePPOAgent, MaskablePPOConfig
+from recgym.agents.influence_path.user_model import own_user
 from recgym.envs.influence_path.dynamics import InfluencePath
-from recgym.evaluators import backbones
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,7 @@ class ModelPPOAgent(MaskablePPOAgent):
 
     def world(self) -> InfluencePath:
         """The training split with the agent's model as the user."""
-        problem, log = self.problem, self.problem.log
-        backbones.refuse_the_user(self.config.user, log, problem.evaluator, AgentError)
-        user = evaluators.load(self.config.user, log)
-        instances = problem.instances.for_split("train")
-        return InfluencePath(log, user, instances, problem.params)
+        problem, user = self.problem, own_user(self.config.user, self.problem)
+        return InfluencePath(
+            problem.log, user, problem.instances.for_split("train"), problem.params
+        )

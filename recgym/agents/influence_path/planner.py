@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recgym import evaluators
-from recgym.agents.base import AgentError
 from recgym.agents.influence_path.lookahead import Lookahead, LookaheadConfig
-from recgym.evaluators import backbones
+from recgym.agents.influence_path.user_model import own_user
 from recgym.evaluators.sequence import SequenceEvaluator
 
 
@@ -34,6 +32,4 @@ class Planner(Lookahead):
 
     def user_model(self) -> SequenceEvaluator:
         """Whom recommendations are tried on: the agent's own model."""
-        log = self.problem.log
-        backbones.refuse_the_user(self.config.user, log, self.problem.evaluator, AgentError)
-        return evaluators.load(self.config.user, log)
+        return own_user(self.config.user, self.problem)

@@ -1,0 +1,20 @@
+"""The agent's own model of users, for agents that imagine what would follow."""
+
+from __future__ import annotations
+
+from recgym import evaluators
+from recgym.agents.base import AgentError
+from recgym.envs.influence_path.dynamics import InfluencePath
+from recgym.evaluators import backbones
+from recgym.evaluators.sequence import SequenceEvaluator
+
+
+def own_user(name: str, problem: InfluencePath) -> SequenceEvaluator:
+    """A next-item model of the problem's log by name (:func:`recgym.evaluators.names`).
+
+    Raises:
+        AgentError: it is the environment's own simulated user.
+        DataError: it has not been trained on these data; the message says how to.
+    """
+    backbones.refuse_the_user(name, problem.log, problem.evaluator, AgentError)
+    return evaluators.load(name, problem.log)
