@@ -85,9 +85,13 @@ class Agent(ABC):
     def __init__(self, env: Any, config: AgentConfig | None = None):
         self.config = config or self.Config()
         self.problem = problem_of(env)
-        self.rng = np.random.default_rng(self.config.seed)
+        self.reseed()
         self.training_record: dict[str, Any] = {}
         """What :meth:`learn` tells of itself, for the header of a run: epochs, seconds, …"""
+
+    def reseed(self) -> None:
+        """Start the agent's own randomness again from ``config.seed``."""
+        self.rng = np.random.default_rng(self.config.seed)
 
     @property
     def privileged(self) -> bool:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recgym.benchmark import scoring, summary, table
-from recgym.benchmark.runner import BenchResult, RunSpec, bench
+from recgym.benchmark.bench import BenchResult, bench_all
+from recgym.benchmark.spec import RunSpec
 from recgym.benchmark.suites import Suite, slug
 
 if TYPE_CHECKING:
@@ -63,18 +64,8 @@ def run(
     on_prepare: Callable[[str, str, float], None] | None = None,
 ) -> BenchResult:
     """Bench every setting into its own folder below ``out``; started again it continues."""
-    finished: list[Path] = []
-    skipped: list[Path] = []
-    failed: list[Path] = []
-    for setting, suite in study.suites.items():
-        folder = study.folder(Path(out), setting)
-        result = bench(suite, folder, jobs=jobs, on_event=on_event, on_prepare=on_prepare)
-        finished += result.finished
-        skipped += result.skipped
-        failed += result.failed
-        if result.interrupted:
-            return BenchResult(tuple(finished), tuple(skipped), tuple(failed), interrupted=True)
-    return BenchResult(tuple(finished), tuple(skipped), tuple(failed))
+    folders = {study.folder(Path(out), setting): suite for setting, suite in study.suites.items()}
+    return bench_all(folders, jobs=jobs, on_event=on_event, on_prepare=on_prepare)
 
 
 def frames(

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from recgym.benchmark import figures, making, studies, suites, summary
+from recgym.benchmark.bench import BenchResult, bench
 from recgym.benchmark.files import BenchmarkError
 from recgym.benchmark.influence_path.tables import TABLES
 from recgym.benchmark.influence_path.tables import write as write_table
-from recgym.benchmark.runner import BenchResult, RunSpec, bench, specs_of
+from recgym.benchmark.spec import RunSpec, specs_of
 from recgym.benchmark.study_page import study_page
 
 DEMO_SUITE = "influence-path"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from recgym.benchmark import files
-from recgym.benchmark.runner import RunSpec
+from recgym.benchmark.spec import RunSpec
 
 AGENTS = (
     ("random", "random", "log", -12.3, 0.01),

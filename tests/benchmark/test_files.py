@@ -10,7 +10,7 @@ from made_up import spec, write_run
 
 from recgym.benchmark import files
 from recgym.benchmark.files import BenchmarkError
-from recgym.benchmark.runner import RunSpec
+from recgym.benchmark.spec import RunSpec
 
 FRAME = pd.DataFrame(
     {"user": [0, 1, 2], "objective": [7, 8, 9], "return": [0.1, np.nan, 1 / 3], "SR": [1.0, 0, 1]}

@@ -5,7 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,32 +13,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from filelock import FileLock
-from tiny_bench import SUITE
+from tiny_bench import SUITE, Here
 
 from recgym.benchmark import files, making, studies, suites
+from recgym.benchmark.bench import bench
 from recgym.benchmark.files import BenchmarkError
-from recgym.benchmark.runner import bench, run, specs_of
+from recgym.benchmark.runner import run
+from recgym.benchmark.spec import specs_of
 from recgym.benchmark.suites import Entry
 from recgym.benchmark.table import build
 
 ENV = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 TINY = "recgym/InfluencePathTiny-v0"
-
-
-class Here(Executor):
-    """Runs at once, in this process; counts what it was given."""
-
-    def __init__(self) -> None:
-        self.submitted = 0
-
-    def submit(self, fn, /, *args, **kwargs):
-        self.submitted += 1
-        future: Future = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 def test_one_run_is_one_file_with_its_whole_story(tmp_path):

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from tiny_bench import SUITE
+from tiny_bench import SUITE, Here
 
-from recgym.benchmark import figures, studies, summary
+from recgym.agents.random import RandomAgent
+from recgym.benchmark import figures, files, studies, summary
+from recgym.benchmark.bench import bench, bench_all
 from recgym.benchmark.files import BenchmarkError
 from recgym.benchmark.studies import Study
 from recgym.benchmark.study_page import study_page
@@ -79,8 +81,6 @@ def test_the_figure_follows_what_varies(out):
 
 
 def test_a_bench_prepares_once_and_only_where_something_is_to_be_run(tmp_path):
-    from recgym.benchmark.runner import bench
-
     asked = []
 
     def prepare(suite, tell):
@@ -93,6 +93,43 @@ def test_a_bench_prepares_once_and_only_where_something_is_to_be_run(tmp_path):
     bench(suite, tmp_path, jobs=1)
     assert asked == ["tiny"]
     assert heard == [("a model", "validation", 0.5)]
+
+
+def test_runs_of_one_training_train_once_and_come_out_as_alone(tmp_path, monkeypatch):
+    """The agents of a transfer matrix are made in one world and judged in many."""
+    learned = []
+
+    def learn(self, *args, seed=None, **kwargs):
+        learned.append(seed)
+        self.rng.random(5)  # training uses the agent's randomness up, differently each time
+        return self
+
+    monkeypatch.setattr(RandomAgent, "learn", learn)
+    entry = Entry("random", "random", train_env={"horizon": 3})
+    alone = {m: replace(SMALL, entries=(entry,), env_kwargs={"horizon": m}) for m in (2, 3, 4)}
+    bench_all({tmp_path / f"all{m}": s for m, s in alone.items()}, executor=Here())
+    assert learned == [0, 1]
+    for m, suite in alone.items():
+        bench(suite, tmp_path / f"one{m}", executor=Here())
+        for seed in SMALL.seeds:
+            pair = [
+                files.read(tmp_path / f"{how}{m}" / f"random-seed{seed}.csv")
+                for how in ("all", "one")
+            ]
+            pd.testing.assert_frame_equal(pair[0].episodes, pair[1].episodes)
+    assert len(learned) == 8
+
+
+def test_a_run_that_fails_does_not_take_those_of_its_training_with_it(tmp_path):
+    entry = Entry("jump", "jump", train_env={"horizon": 3, "bonus": 1.0})
+    good = replace(SMALL, entries=(entry,), seeds=(0,), env_kwargs={"horizon": 2})
+    bad = replace(good, env_kwargs={"horizon": 2, "bonus": "a lot"})
+    result = bench_all({tmp_path / "good": good, tmp_path / "bad": bad}, executor=Here())
+    assert [path.parent.name for path in result.finished] == ["good"]
+    assert [path.parent.name for path in result.failed] == ["bad"]
+    healed = bench_all({tmp_path / "bad": good}, executor=Here())
+    assert len(healed.finished) == 1
+    assert not list((tmp_path / "bad").glob("*.error.txt"))
 
 
 def test_names():

@@ -22,6 +22,8 @@ from recgym.benchmark.suites import Entry, Suite
 HORIZONS = (5, 10, 15, 20, 25, 30)
 CANDIDATES = (10, 20, 30, 40, 50)
 W_T = (0.0, 0.25, 0.5, 0.75, 1.0, 2.0, 4.0, 8.0)
+TASKS = 300
+"""Users that each seed judges, the first ones: 1,500 episodes for every number of a study."""
 STRONG = ("sasrec", "caser", "gru4rec", OURS)
 JUDGES = ("bert4rec", "sasrec", "gru4rec", "caser")
 
@@ -50,7 +52,8 @@ def _dataset(base: Suite) -> str:
 
 def _part(base: Suite, name: str, entries: Iterable[Entry], **env: Any) -> Suite:
     """The base suite with other agents, in an environment with other arguments."""
-    return replace(base, name=name, entries=tuple(entries), env_kwargs={**base.env_kwargs, **env})
+    env_kwargs = {**base.env_kwargs, **env}
+    return replace(base, name=name, entries=tuple(entries), env_kwargs=env_kwargs, tasks=TASKS)
 
 
 def masks(name: str, base: Suite) -> Study:
@@ -202,7 +205,7 @@ def search(name: str, base: Suite) -> Study:
             label = f"irn[{setting} {value:g}]"
             entries.append(Entry(label, "irn", config, train_seed=0))
             levels[label] = (setting, "irn", float(value))
-    part = replace(_part(base, name, entries), seeds=(0,), split="validation")
+    part = replace(_part(base, name, entries), seeds=(0,), split="validation", tasks=base.tasks)
     return Study(name, "Search", "value", {"all": part}, ("return", "IoI"), levels)
 
 
