@@ -149,3 +149,18 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     assert out.returncode == 2
     assert "Traceback" not in out.stderr
     assert str(target) in out.stderr
+
+
+def test_every_command_computes_with_one_thread(tmp_path):
+    """A run alone and the same run in a bench must give the same numbers."""
+    code = (
+        "import sys, os\n"
+        "os.environ.pop('OMP_NUM_THREADS', None)\n"
+        "sys.argv = ['recgym', 'list']\n"
+        "from recgym.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "import torch\n"
+        "print(torch.get_num_threads())\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split()[-1] == "1"

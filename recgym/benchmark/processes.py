@@ -89,10 +89,7 @@ class ProcessPerTask(Executor):
 def _work(sender: Connection, fn: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Read when torch is first imported, which a run that needs no network never does.
-    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
+    use_one_thread()
     try:
         outcome = True, fn(*args, **kwargs)
     except BaseException:
@@ -100,6 +97,14 @@ def _work(sender: Connection, fn: Callable[..., Any], args: tuple, kwargs: dict[
         outcome = False, traceback.format_exc()
     sender.send(outcome)
     sender.close()
+
+
+def use_one_thread() -> None:
+    """Let torch and BLAS compute with one thread: the order of their sums, so results, repeat."""
+    # Read when torch is first imported, which a run that needs no network never does.
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 def _end_with_parent() -> None:

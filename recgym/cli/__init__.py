@@ -39,6 +39,9 @@ TimestepsOption = Annotated[
 
 def main() -> None:
     """Run the command line. What the user can put right is one sentence and exit code 2."""
+    from recgym.benchmark.processes import use_one_thread
+
+    use_one_thread()
     try:
         app()
     except KeyboardInterrupt:
