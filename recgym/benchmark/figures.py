@@ -39,14 +39,14 @@ def study_figure(study: Study, agents: Any) -> Any:
 def lines(frame: Any, metrics: Sequence[Metric], label: str) -> Any:
     """One panel for each metric: ``value`` over ``x`` for each ``line``, with bands."""
     names = list(dict.fromkeys(frame["line"]))
-    figure = _figure(5.2 * len(metrics) + 0.9, 3.4 + 0.09 * len(names))
+    figure = canvas(5.2 * len(metrics) + 0.9, 3.4 + 0.09 * len(names))
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axis, metric in zip(axes, metrics, strict=True):
         shown = frame[frame["metric"] == metric.key]
         for number, name in enumerate(names):
-            _line(axis, shown[shown["line"] == name], number, name)
-        _finish(axis, _titled(metric), label)
-    _legend(figure, axes[0], min(3, len(names)))
+            line(axis, shown[shown["line"] == name], number, name)
+        finish(axis, _titled(metric), label)
+    legend(figure, axes[0], min(3, len(names)))
     return figure
 
 
@@ -62,7 +62,7 @@ def levels(
     names = list(dict.fromkeys(frame["line"]))
     columns = min(4, len(facets))
     blocks = -(-len(facets) // columns)
-    figure = _figure(3.5 * columns + 0.6, (2.5 * len(metrics)) * blocks + 0.9)
+    figure = canvas(3.5 * columns + 0.6, (2.5 * len(metrics)) * blocks + 0.9)
     grid = figure.subplots(len(metrics) * blocks, columns, squeeze=False, sharey=False)
     for axis in grid.flat:
         axis.set_visible(False)
@@ -73,13 +73,13 @@ def levels(
             axis.set_visible(True)
             shown = frame[(frame["facet"] == facet) & (frame["metric"] == metric.key)]
             for number, name in enumerate(names):
-                _line(axis, shown[shown["line"] == name], number, name)
+                line(axis, shown[shown["line"] == name], number, name)
             values = shown["x"].to_numpy()
             if values.min() > 0 and values.max() / values.min() > 20:
                 axis.set_xscale("log")
-            _finish(axis, _titled(metric), facet)
+            finish(axis, _titled(metric), facet)
     if len(names) > 1:
-        _legend(figure, grid.flat, min(4, len(names)))
+        legend(figure, grid.flat, min(4, len(names)))
     return figure
 
 
@@ -88,7 +88,7 @@ def dots(means: Any, metrics: Sequence[Metric], settings: Sequence[str]) -> Any:
     main: Any = means[means["metric"] == metrics[0].key]
     order = main.groupby("agent")["value"].mean().sort_values(ascending=metrics[0].direction < 0)
     names = list(order.index)
-    figure = _figure(3.3 + 3.3 * len(metrics), 1.2 + 0.34 * len(names))
+    figure = canvas(3.3 + 3.3 * len(metrics), 1.2 + 0.34 * len(names))
     axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axis, metric in zip(axes, metrics, strict=True):
         for number, setting in enumerate(settings):
@@ -98,13 +98,13 @@ def dots(means: Any, metrics: Sequence[Metric], settings: Sequence[str]) -> Any:
             colour = COLOURS[number % len(COLOURS)]
             axis.hlines(places, shown["low"], shown["high"], color=colour, lw=4, alpha=0.35)
             axis.scatter(shown["value"], places, s=24, color=colour, zorder=4, label=setting)
-        _finish(axis, _titled(metric), "")
+        finish(axis, _titled(metric), "")
         axis.grid(axis="x", color=FAINT)
         axis.grid(visible=False, axis="y")
         axis.set_ylim(len(names) - 0.4, -0.6)
     axes[0].set_yticks(range(len(names)), names, fontsize=9, color=INK)
     if len(settings) > 1:
-        _legend(figure, axes[0], len(settings))
+        legend(figure, axes[0], len(settings))
     return figure
 
 
@@ -114,7 +114,7 @@ def matrix(means: Any, metric: Metric, label: str) -> Any:
     table = shown.pivot(index="agent", columns="setting", values="value")
     columns = list(dict.fromkeys(means["setting"]))
     table = table[columns].loc[table.mean(axis=1).sort_values(ascending=False).index]
-    figure = _figure(3.6 + 1.15 * len(columns), 1.1 + 0.36 * len(table))
+    figure = canvas(3.6 + 1.15 * len(columns), 1.1 + 0.36 * len(table))
     axis = figure.subplots()
     values = table.to_numpy()
     picture = axis.imshow(values, cmap="YlGnBu", aspect="auto")
@@ -143,6 +143,19 @@ def matrix(means: Any, metric: Metric, label: str) -> Any:
     return figure
 
 
+def histograms(frame: Any, label: str) -> Any:
+    """Steps of ``users`` from ``from`` to ``to``, one line for each ``seed``."""
+    figure = canvas(6.1, 3.4)
+    axis = figure.subplots()
+    for number, (seed, mine) in enumerate(frame.groupby("seed")):
+        edges = [*mine["from"], mine["to"].iloc[-1]]
+        colour = COLOURS[number % len(COLOURS)]
+        axis.stairs(mine["users"], edges, color=colour, lw=1.4, label=f"training seed {seed}")
+    finish(axis, "Users", label)
+    legend(figure, axis, 3)
+    return figure
+
+
 def save(figure: Any, path: Path) -> Path:
     """Write the figure as PNG, without a date, and return its path."""
     figure.savefig(path, dpi=130, facecolor="white", metadata={"Software": None})
@@ -155,7 +168,7 @@ def _patch(corner: tuple[float, float], width: float, height: float) -> Any:
     return Rectangle(corner, width, height, fill=False, edgecolor="#d55e00", lw=1.8)
 
 
-def _line(axis: Any, shown: Any, number: int, name: str) -> None:
+def line(axis: Any, shown: Any, number: int, name: str) -> None:
     if shown.empty:
         return
     shown = shown.sort_values("x")
@@ -166,7 +179,7 @@ def _line(axis: Any, shown: Any, number: int, name: str) -> None:
     axis.plot(shown["x"], shown["value"], style, color=colour, marker=marker, ms=4, label=name)
 
 
-def _figure(width: float, height: float) -> Any:
+def canvas(width: float, height: float) -> Any:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
@@ -180,7 +193,7 @@ def _titled(metric: Metric) -> str:
     return f"{metric.label} {metric.arrow}".strip()
 
 
-def _finish(axis: Any, title: str, label: str) -> None:
+def finish(axis: Any, title: str, label: str) -> None:
     axis.set_title(title, loc="left", fontsize=10.5, color=INK)
     axis.set_xlabel(label, color=SOFT, fontsize=9)
     axis.grid(axis="y", color=FAINT)
@@ -190,7 +203,7 @@ def _finish(axis: Any, title: str, label: str) -> None:
         side.set_visible(False)
 
 
-def _legend(figure: Any, axes: Any, columns: int) -> None:
+def legend(figure: Any, axes: Any, columns: int) -> None:
     handles: dict[str, Any] = {}
     for axis in np.atleast_1d(np.asarray(axes, dtype=object)).flat:
         for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):

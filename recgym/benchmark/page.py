@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from html import escape
+from pathlib import Path
 
 from recgym.benchmark import plots
 from recgym.benchmark.table import SEES, SEES_TEXT, Row, Table
@@ -41,6 +43,7 @@ tr.privileged td.name, tr.privileged td.main { font-weight: 400; font-style: ita
 .tag.log { color: var(--log); } .tag.simulator { color: var(--simulator); }
 .tag.privileged { color: var(--privileged); }
 svg { width: 100%; height: auto; display: block; }
+img.figure { width: 100%; height: auto; background: #fff; border-radius: 8px; }
 svg text { font-family: inherit; }
 svg + p { margin-top: 12px; }
 ul { margin: 0; padding-left: 20px; } li { margin: 3px 0; }
@@ -75,14 +78,25 @@ def page(table: Table) -> str:
         section("How it was made", _provenance(table)),
     ]
     body = "\n".join(part for part in sections if part)
-    title = escape(subtitle(table))
-    head, _, rest = title.partition(" · ")
+    head, _, rest = subtitle(table).partition(" · ")
+    return document(head, rest, body)
+
+
+def document(title: str, about: str, body: str) -> str:
+    """A whole page around ``body``; ``title`` and ``about`` are text."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f'<h1>{head}</h1>\n<p class="soft">{rest}</p>\n{body}\n</main>\n</body>\n</html>\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f'<h1>{escape(title)}</h1>\n<p class="soft">{escape(about)}</p>\n{body}\n'
+        "</main>\n</body>\n</html>\n"
     )
+
+
+def picture(path: Path, alt: str) -> str:
+    """A PNG as a part of the page itself."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<img class="figure" alt="{escape(alt)}" src="data:image/png;base64,{data}">'
 
 
 def section(title: str, content: str) -> str:

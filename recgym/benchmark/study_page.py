@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from recgym.benchmark.page import STYLE, section, tag
+from recgym.benchmark.page import document, section, tag
+from recgym.benchmark.page import picture as image
 from recgym.benchmark.studies import Study
 from recgym.benchmark.suites import Metric
 from recgym.benchmark.wording import METHOD
-
-_FIGURE = "img.figure { width: 100%; height: auto; background: #fff; border-radius: 8px; }"
 
 
 def study_page(study: Study, agents: Any, picture: Path) -> str:
@@ -25,23 +23,15 @@ def study_page(study: Study, agents: Any, picture: Path) -> str:
     """
     suite = next(iter(study.suites.values()))
     where = ", ".join(f"{key}={value}" for key, value in suite.env_kwargs.items())
-    data = base64.b64encode(picture.read_bytes()).decode()
-    figure = f'<img class="figure" alt="{escape(study.title)}" src="data:image/png;base64,{data}">'
-    parts = [section("Figure", figure)]
+    parts = [section("Figure", image(picture, study.title))]
     means = agents[agents["statistic"] == "mean"]
     for setting in dict.fromkeys(means["setting"]):
         head = f"{study.varies}: {setting}" if len(study.suites) > 1 else "Numbers"
         parts.append(section(head, _table(means[means["setting"] == setting], suite.metrics)))
     parts.append(section("How to read it", f"<p>{METHOD}</p>"))
     body = "\n".join(parts)
-    title = escape(f"{suite.title}: {study.title}")
-    about = escape(f"{suite.env_id}{f' ({where})' if where else ''} · {len(suite.seeds)} seeds")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{STYLE}{_FIGURE}</style>\n</head>\n<body>\n<main>\n"
-        f'<h1>{title}</h1>\n<p class="soft">{about}</p>\n{body}\n</main>\n</body>\n</html>\n'
-    )
+    about = f"{suite.env_id}{f' ({where})' if where else ''} · {len(suite.seeds)} seeds"
+    return document(f"{suite.title}: {study.title}", about, body)
 
 
 def _table(means: Any, metrics: tuple[Metric, ...]) -> str:

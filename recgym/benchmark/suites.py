@@ -109,6 +109,6 @@ def metrics_of(env_id: str) -> tuple[tuple[Metric, ...], str, str] | None:
 
 SUITES: Mapping[str, str] = {
     "influence-path": "recgym.benchmark.influence_path.suite",
-    "harm-mitigation": "recgym.benchmark.harm_mitigation",
+    "harm-mitigation": "recgym.benchmark.harm_mitigation.suite",
 }
 """Modules that define ``suite(dataset, variant, quick=...)``, by the suite's name."""

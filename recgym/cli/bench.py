@@ -8,11 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from recgym.benchmark import figures, making, studies, suites, summary
+from recgym.benchmark import exhibits, figures, making, studies, suites, summary
 from recgym.benchmark.bench import BenchResult, bench
 from recgym.benchmark.files import BenchmarkError
-from recgym.benchmark.influence_path.tables import TABLES
-from recgym.benchmark.influence_path.tables import write as write_table
 from recgym.benchmark.spec import RunSpec, specs_of
 from recgym.benchmark.study_page import study_page
 
@@ -52,12 +50,12 @@ def run_study(
     variant: str = "clean",
 ) -> int:
     """Run every setting of a study with progress; write its CSVs; the exit code."""
-    known = (*studies.STUDIES, *TABLES)
+    known = (*studies.STUDIES, *exhibits.EXHIBITS)
     if name not in known:
         raise BenchmarkError(making.unknown("study", name, known, "recgym study STUDY"))
     _check(jobs, dataset, variant)
-    if name in TABLES:
-        return _run_table(name, out, dataset, variant)
+    if name in exhibits.EXHIBITS:
+        return _make_exhibit(name, out, dataset, variant)
     study = studies.get(name, dataset, variant)
     total = sum(len(specs_of(suite)) for suite in study.suites.values())
     result = _with_progress(
@@ -73,7 +71,7 @@ def run_study(
     return _exit_code(result)
 
 
-def _run_table(name: str, out: Path, dataset: str | None, variant: str) -> int:
+def _make_exhibit(name: str, out: Path, dataset: str | None, variant: str) -> int:
     from rich.console import Console
 
     with Console(stderr=True).status(name) as status:
@@ -81,7 +79,7 @@ def _run_table(name: str, out: Path, dataset: str | None, variant: str) -> int:
         def tell(what: str, stage: str, share: float) -> None:
             status.update(f"{name}: {what} {stage}, {share:.0%}")
 
-        paths = write_table(name, out, dataset, variant, tell)
+        paths = exhibits.write(name, out, dataset, variant, tell)
     for path in paths:
         print(path)
     return 0

@@ -95,6 +95,13 @@ class NextItemModel(LogModel):
     def scores(self, histories: Tensor) -> Tensor:
         """Logits (B, N) of the item that follows each history (B, L) int64."""
 
+    def scores_after(self, histories: Tensor, items: Tensor) -> Tensor:
+        """Logits (B, K, N) after each history (B, L) with each of the items (B, K) appended."""
+        (b, k), length = items.shape, histories.shape[1]
+        after = torch.cat([histories[:, None].expand(b, k, length), items[:, :, None]], dim=2)
+        parts = after.reshape(b * k, length + 1).split(64)
+        return torch.cat([self.scores(part) for part in parts]).view(b, k, -1)
+
     @abstractmethod
     def initialise_items(self, vectors: np.ndarray) -> None:
         """Start the item embeddings from ``vectors`` (N, d), learned from the training log."""

@@ -77,3 +77,18 @@ class SASRec(NextItemModel):
             x = block(x, visible)
         last: Block = self.blocks[-1]  # pyright: ignore[reportAssignmentType]
         return self._logits(last.last(x, visible[:, :, -1]))
+
+    def scores_after(self, histories: Tensor, items: Tensor) -> Tensor:
+        """Logits (B, K, N) after each history with each of the items (B, K) appended in turn.
+
+        What comes before the appended item does not depend on it, so it is run once for all K.
+        """
+        tokens = left_fit(histories, self.config.length - 1, self.pad)
+        x = self.drop(self.item(tokens) + self.position.weight[:-1])
+        y = self.item(items) + self.position.weight[-1]
+        visible = visible_keys(tokens == self.pad, causal=True)
+        for block in self.blocks:
+            after: Block = block  # pyright: ignore[reportAssignmentType]
+            y = after.appended(y, x, tokens != self.pad)
+            x = after(x, visible)
+        return self._logits(y)

@@ -46,6 +46,21 @@ class Attention(nn.Module):
         value = torch.einsum("bhd,hed->bhe", mixed, to_value).reshape(b, d)
         return self.out(value + self.key_value.bias[d:])
 
+    def appended(self, y: Tensor, x: Tensor, visible: Tensor) -> Tensor:
+        """Attention of K alternatives for the position after x, each of itself and of x.
+
+        y (B, K, d), x (B, L, d), visible (B, L) bool → (B, K, d), without dropout.
+        """
+        (b, k, d), h = y.shape, self.heads
+        query = self.query(y).view(b, k, h, d // h).transpose(1, 2)  # (B, h, K, d/h)
+        key, value = self.key_value(x).view(b, -1, 2, h, d // h).permute(2, 0, 3, 1, 4)
+        own_key, own_value = self.key_value(y).view(b, k, 2, h, d // h).permute(2, 0, 3, 1, 4)
+        logits = (query @ key.transpose(2, 3)).masked_fill(~visible[:, None, None], -torch.inf)
+        own = (query * own_key).sum(dim=3, keepdim=True)
+        weight = torch.softmax(torch.cat([logits, own], dim=3) / math.sqrt(d // h), dim=3)
+        mixed = weight[..., :-1] @ value + weight[..., -1:] * own_value
+        return self.out(mixed.transpose(1, 2).reshape(b, k, d))
+
 
 class Block(nn.Module):
     """A pre-norm transformer block: attention, then a two-layer GELU network."""
@@ -67,6 +82,11 @@ class Block(nn.Module):
     def last(self, x: Tensor, visible: Tensor) -> Tensor:
         """(B, d): the block's output at the last position, without dropout; visible (B, 1, L)."""
         y = x[:, -1] + self.attention.last(self.norm_1(x), visible)
+        return y + self.feed_forward(self.norm_2(y))
+
+    def appended(self, y: Tensor, x: Tensor, visible: Tensor) -> Tensor:
+        """(B, K, d): the block's output for K alternatives after x, see :class:`Attention`."""
+        y = y + self.attention.appended(self.norm_1(y), self.norm_1(x), visible)
         return y + self.feed_forward(self.norm_2(y))
 
 

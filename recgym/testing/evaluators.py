@@ -33,6 +33,17 @@ def check_sequence_evaluator(
     np.testing.assert_allclose(
         evaluator.log_prob(padded), scores, atol=tolerance, rtol=0, err_msg="padding matters"
     )
+    tried = rng.integers(0, n, (rows, 3))
+    after = evaluator.log_prob_after(histories, tried)
+    for column in range(3):
+        appended = np.concatenate([histories, tried[:, column : column + 1]], axis=1)
+        np.testing.assert_allclose(
+            after[:, column],
+            evaluator.log_prob(appended),
+            atol=tolerance,
+            rtol=0,
+            err_msg="log_prob_after is not log_prob of what was appended",
+        )
     nothing = evaluator.log_prob(np.zeros((1, 0), dtype=np.int64))
     np.testing.assert_allclose(nothing[0], scores[0], atol=tolerance, rtol=0)
     for wrong in (-1, n + 1):

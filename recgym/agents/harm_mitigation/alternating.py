@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from recgym.agents.base import AgentConfig
-from recgym.agents.harm_mitigation.stationary_agent import SlateAgent
+from recgym.agents.harm_mitigation.stationary_agent import SlateAgent, certain, top
 from recgym.evaluators import choice
+from recgym.evaluators.choice import ChoiceModel
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,6 @@ class AlternatingAgent(SlateAgent):
     def __init__(self, env: Any, config: AlternatingConfig | None = None):
         super().__init__(env, config)
         self.needs_profile()
-        self._family = choice.Sampling(self.model, self.k)
         self._solved: dict[bytes, np.ndarray] = {}
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
@@ -41,16 +41,19 @@ class AlternatingAgent(SlateAgent):
         keys = [row.tobytes() for row in inherent]
         new = {key: row for row, key in enumerate(keys) if key not in self._solved}
         if new:
-            items = self.solve(inherent[list(new.values())].astype(np.float64))
+            fresh = inherent[list(new.values())].astype(np.float64)
+            items = alternate(self.model, self.k, fresh, self.config.rounds)
             self._solved.update(zip(new, items, strict=True))
         return self.offering(np.stack([self._solved[key] for key in keys]))
 
-    def solve(self, inherent: np.ndarray) -> np.ndarray:
-        """(B, k): the slates of users with inherent profiles (B, d)."""
-        items = self.top(inherent)
-        for _ in range(self.config.rounds):
-            settled = choice.stationary_profile(
-                self.model, self._family, inherent, self.certain(items)
-            )
-            items = self.top(settled.profile)
-        return items
+
+def alternate(
+    model: ChoiceModel, k: int, inherent: np.ndarray, rounds: int = AlternatingConfig.rounds
+) -> np.ndarray:
+    """(B, k): the slates of users with inherent profiles (B, d)."""
+    family = choice.Sampling(model, k)
+    items = top(model, k, inherent)
+    for _ in range(rounds):
+        settled = choice.stationary_profile(model, family, inherent, certain(model, items))
+        items = top(model, k, settled.profile)
+    return items

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from recgym.agents.base import AgentConfig
-from recgym.agents.harm_mitigation.stationary_agent import SlateAgent
+from recgym.agents.harm_mitigation.stationary_agent import SlateAgent, top
 
 
 @dataclass(frozen=True)
@@ -32,4 +32,4 @@ class StaticAgent(SlateAgent):
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
         key = "inherent" if self.config.profile == "inherent" else "profile"
-        return self.offering(self.top(observation[key].astype(np.float64)))
+        return self.offering(top(self.model, self.k, observation[key].astype(np.float64)))

@@ -11,7 +11,20 @@ from recgym.agents.base import Agent, AgentConfig, AgentError
 from recgym.envs.harm_mitigation.actions import encode
 from recgym.envs.harm_mitigation.dynamics import HarmMitigation
 from recgym.evaluators import choice
-from recgym.evaluators.choice import PolicyFamily
+from recgym.evaluators.choice import ChoiceModel, PolicyFamily
+
+
+def top(model: ChoiceModel, k: int, profile: np.ndarray) -> np.ndarray:
+    """(B, k): the harmless items of highest score under profiles (B, d), best first."""
+    scores = model.scores(profile)[:, model.recommendable]
+    return model.recommendable[np.argsort(-scores, axis=1, kind="stable")[:, :k]]
+
+
+def certain(model: ChoiceModel, items: np.ndarray) -> np.ndarray:
+    """(B, |NH|): q that puts exactly the items (B, k) into the slate."""
+    q = np.zeros((len(items), len(model.recommendable)))
+    np.put_along_axis(q, np.searchsorted(model.recommendable, items), 1.0, axis=1)
+    return q
 
 
 class SlateAgent(Agent):
@@ -47,15 +60,7 @@ class SlateAgent(Agent):
 
     def certain(self, items: np.ndarray) -> np.ndarray:
         """(B, |NH|): q that puts exactly the items (B, k) into the slate."""
-        place = np.searchsorted(self.model.recommendable, items)
-        q = np.zeros((len(items), len(self.model.recommendable)))
-        np.put_along_axis(q, place, 1.0, axis=1)
-        return q
-
-    def top(self, profile: np.ndarray) -> np.ndarray:
-        """(B, k): the harmless items of highest score under profiles (B, d), best first."""
-        scores = self.model.scores(profile)[:, self.model.recommendable]
-        return self.model.recommendable[np.argsort(-scores, axis=1, kind="stable")[:, : self.k]]
+        return certain(self.model, items)
 
 
 class StationaryAgent(SlateAgent):

@@ -64,11 +64,7 @@ class Lookahead(Agent):
         legal = (observation["action_mask"] > 0) & ~objective
         log_prob = user.log_prob(history)
         top = best_first(np.where(legal, log_prob, -np.inf), self.config.k)  # (B, k)
-        after = np.concatenate(
-            [np.repeat(history[:, None, 1:], top.shape[1], axis=1), top[:, :, None]], axis=2
-        ).reshape(-1, history.shape[1])
-        tried = user.log_prob(after).reshape(*top.shape, -1)
-        pairs = zip(tried, objective, strict=True)
+        pairs = zip(user.log_prob_after(history, top), objective, strict=True)
         interest = np.stack([logsumexp(row[:, chosen], axis=1) for row, chosen in pairs])
         follow = log_acceptance(np.take_along_axis(log_prob, top, axis=1), user.tau)
         value = weights["interest"] * interest + weights["follow"] * follow

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
-from recgym.benchmark import scoring
+from recgym.benchmark import figures, scoring
+from recgym.benchmark.exhibits import Exhibit
 from recgym.benchmark.influence_path import suite as suites
 from recgym.benchmark.influence_path.place import Place, Task, options
-from recgym.benchmark.suites import Entry
+from recgym.benchmark.suites import Entry, Metric
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from recgym.data.log import InteractionLog
 
 
-def evolution(place: Place) -> Mapping[str, pd.DataFrame]:
+SERIES = (
+    Metric("objective", "log P(objective)", +1),
+    Metric("item", "log P(item taken)", +1),
+)
+
+
+def evolution(place: Place) -> Exhibit:
     """Fig. 9: log P(objective) and log P(item) step by step, averaged over users.
 
     As in the paper, paths that reach the objective before the last step are left out (``paths``
     ``unfinished``); beside it all paths (``all``), each as long as it lasts.
     """
-    import pandas as pd
-
     dataset = place.name
     entries = _evolving(dataset)
     place.need(suites.needed(entries))
@@ -56,7 +60,13 @@ def evolution(place: Place) -> Mapping[str, pd.DataFrame]:
                             "users": e.episodes,
                         }
                     )
-    return {"evolution": pd.DataFrame(rows)}
+    frame = pd.DataFrame(rows)
+    shown = frame[frame["paths"] == "all"]
+    shown = shown.assign(x=shown["step"], line=shown["agent"], metric=shown["series"])
+    picture = figures.lines(shown, SERIES, "step")
+    return Exhibit(
+        f"Stepwise evolution on {place.name}", {"evolution": frame}, {"evolution": picture}
+    )
 
 
 def _curves(place: Place, agent: Any, tasks: Sequence[Task], seed: int):
@@ -93,15 +103,13 @@ def _curves(place: Place, agent: Any, tasks: Sequence[Task], seed: int):
     return objective, item, early
 
 
-def case(place: Place) -> Mapping[str, pd.DataFrame]:
+def case(place: Place) -> Exhibit:
     """Table VII: one path of each of some agents, item by item, from one genre to another.
 
     Not picked by hand: of the evaluation tasks of seed 0 the first, in the order of users, whose
     last item is an action film and whose objective is a comedy and nothing else, as in the paper;
     on data without these genres the first whose last item and objective have no genre in common.
     """
-    import pandas as pd
-
     dataset = place.name
     entries = _cases(dataset)
     place.need(suites.needed(entries))
@@ -134,7 +142,7 @@ def case(place: Place) -> Mapping[str, pd.DataFrame]:
             }
             for (step, item), value in zip(items, interest, strict=True)
         ]
-    return {"case": pd.DataFrame(rows)}
+    return Exhibit(f"One path of each on {place.name}", {"case": pd.DataFrame(rows)})
 
 
 def _genre_shift(log: InteractionLog, tasks: Sequence[dict[str, int]]) -> dict[str, int]:

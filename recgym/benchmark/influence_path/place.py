@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recgym.benchmark import making
+from recgym.benchmark.exhibits import Tell
 from recgym.benchmark.influence_path import suite as suites
 from recgym.benchmark.suites import Entry
 
 if TYPE_CHECKING:
     from recgym.data.log import InteractionLog
 
-Tell = Callable[[str, str, float], None]
 Task = Mapping[str, int]
 SEEDS = (0, 1, 2, 3, 4)
 CHUNK = 256  # users at a time

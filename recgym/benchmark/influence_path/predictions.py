@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 
-from recgym.benchmark import scoring
+from recgym.benchmark import figures, scoring
+from recgym.benchmark.exhibits import Exhibit
 from recgym.benchmark.influence_path import suite as suites
 from recgym.benchmark.influence_path.place import SEEDS, Place
-
-if TYPE_CHECKING:
-    import pandas as pd
-
+from recgym.benchmark.suites import Metric
 
 MODELS = ("popularity", "markov", "cooccurrence", "bpr", "transrec")
+HR, MRR = Metric("HR@20", "HR@20", +1, decimals=3), Metric("MRR", "MRR", +1, decimals=3)
+NDCG = Metric("NDCG@10", "validation NDCG@10", +1, decimals=3)
+CONDITIONED = (
+    Metric("KL", "KL from another objective, nats", 0),
+    Metric("P(objective)", "P(objective)", 0),
+    Metric("cosine", "likeliest item · objective", 0),
+)
 NETWORKS = ("gru4rec", "caser", "sasrec", "bert4rec")
 
 
-def evaluators(place: Place) -> Mapping[str, pd.DataFrame]:
+def evaluators(place: Place) -> Exhibit:
     """Table II: next-item prediction of every model, intervals over users, and learning curves.
 
     Each user's last item, which nothing has learned from or was chosen by; full ranking, seen
     items removed.
     """
-    import pandas as pd
-
     from recgym.data.splits import leave_last_out
     from recgym.evaluators import backbones, find_trained, held_out
 
@@ -59,17 +60,20 @@ def evaluators(place: Place) -> Mapping[str, pd.DataFrame]:
                 }
             )
         curves += [{"model": name, **point} for point in card.get("curve", [])]
-    return {"evaluators": pd.DataFrame(rows), "curves": pd.DataFrame(curves)}
+    curve = pd.DataFrame(curves)
+    shown = curve.assign(line=curve["model"], x=curve["epoch"], metric="NDCG@10", low=0.0, high=0.0)
+    shown["value"] = shown["low"] = shown["high"] = curve["NDCG@10"]
+    learned = figures.lines(shown.dropna(subset="value"), [NDCG], "epoch")
+    frames = {"evaluators": pd.DataFrame(rows), "curves": curve}
+    return Exhibit(f"Next-item models on {place.name}", frames, {"curves": learned})
 
 
-def next_item(place: Place) -> Mapping[str, pd.DataFrame]:
+def next_item(place: Place) -> Exhibit:
     """Table IV: what is left of next-item prediction when an objective bends the ranking.
 
     The user's last item is to be predicted, from her history before it and with an objective of
     the test split; five objectives for each user.
     """
-    import pandas as pd
-
     from recgym.evaluators import ranking
 
     dataset = place.name
@@ -101,12 +105,14 @@ def next_item(place: Place) -> Mapping[str, pd.DataFrame]:
             rows.append(
                 {"agent": label, "metric": metric, "value": e.value, "low": e.low, "high": e.high}
             )
-    return {"next_item": pd.DataFrame(rows)}
+    frame = pd.DataFrame(rows)
+    title = f"Next-item prediction under an objective on {place.name}"
+    picture = figures.dots(frame.assign(setting="all"), [HR, MRR], ["all"])
+    return Exhibit(title, {"next_item": frame}, {"next_item": picture})
 
 
-def impressionability(place: Place) -> Mapping[str, pd.DataFrame]:
+def impressionability(place: Place) -> Exhibit:
     """Fig. 8: the distribution of r_u over users, for each training seed."""
-    import pandas as pd
     from scipy import stats
 
     dataset = place.name
@@ -133,10 +139,12 @@ def impressionability(place: Place) -> Mapping[str, pd.DataFrame]:
             {"seed": seed, "from": a, "to": b, "users": n}
             for a, b, n in zip(edges[:-1], edges[1:], height, strict=True)
         ]
-    return {"moments": pd.DataFrame(moments), "histogram": pd.DataFrame(counts)}
+    frames = {"moments": pd.DataFrame(moments), "histogram": pd.DataFrame(counts)}
+    picture = figures.histograms(frames["histogram"], "r_u")
+    return Exhibit(f"Impressionability of users of {place.name}", frames, {"histogram": picture})
 
 
-def conditioning(place: Place) -> Mapping[str, pd.DataFrame]:
+def conditioning(place: Place) -> Exhibit:
     """How much IRN's next item depends on the objective at all, at each gap.
 
     For each user: the Kullback-Leibler divergence (nats) of the next-item distribution with the
@@ -144,8 +152,6 @@ def conditioning(place: Place) -> Mapping[str, pd.DataFrame]:
     the likeliest item is to the objective (cosine of item vectors). ``future``: the objective is an
     item that the user did take later, as in training, and not one that she has never seen.
     """
-    import pandas as pd
-
     from recgym.evaluators import backbones
 
     dataset = place.name
@@ -191,7 +197,15 @@ def conditioning(place: Place) -> Mapping[str, pd.DataFrame]:
                                 "users": e.episodes,
                             }
                         )
-    return {"conditioning": pd.DataFrame(rows)}
+    frame = pd.DataFrame(rows)
+    first = frame[frame["seed"] == frame["seed"].min()]
+    shown = first.assign(x=first["gap"], line=first["mask"] + " mask, " + first["objective"])
+    picture = figures.lines(shown, CONDITIONED, "gap, items")
+    return Exhibit(
+        f"What IRN makes of an objective on {place.name}",
+        {"conditioning": frame},
+        {"conditioning": picture},
+    )
 
 
 def _conditioned(place: Place, seed: int, drawn: str) -> list[dict[str, int]]:

@@ -15,13 +15,13 @@ SWEEPS = 15
 KEPT_ON_DISK = 300_000  # events of a log whose factorisation takes more than a few seconds
 
 
-@functools.lru_cache(maxsize=4)
-def vectors(log: InteractionLog) -> tuple[np.ndarray, np.ndarray]:
+@functools.lru_cache(maxsize=8)
+def vectors(log: InteractionLog, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """(users (U, 12), items (N, 12)) with u·v the predicted rating less the user's mean.
 
     u = [P; b_u; 1], v = [Q; 1; b_i] for factors P, Q and biases b, by alternating least squares
-    with a penalty in proportion to the number of ratings (Zhou et al., AAIM 2008). Deterministic.
-    That of a large log is kept in the cache.
+    with a penalty in proportion to the number of ratings (Zhou et al., AAIM 2008). ``seed`` is of
+    the start of the factors. That of a large log is kept in the cache.
 
     Raises:
         DataError: a log without ratings.
@@ -31,11 +31,11 @@ def vectors(log: InteractionLog) -> tuple[np.ndarray, np.ndarray]:
             f"{log.name} has no ratings to factorise. Take MovieLens, or dataset='synthetic'."
         )
     if len(log) < KEPT_ON_DISK:
-        return _factorise(log)
-    return _kept(log)
+        return _factorise(log, seed)
+    return _kept(log, seed)
 
 
-def _kept(log: InteractionLog) -> tuple[np.ndarray, np.ndarray]:
+def _kept(log: InteractionLog, seed: int) -> tuple[np.ndarray, np.ndarray]:
     import torch
     from filelock import FileLock
 
@@ -44,17 +44,17 @@ def _kept(log: InteractionLog) -> tuple[np.ndarray, np.ndarray]:
 
     folder = cache_dir() / "factorisation"
     folder.mkdir(parents=True, exist_ok=True)
-    settings = f"{FACTORS}-{PENALTY}-{SWEEPS}"
+    settings = f"{FACTORS}-{PENALTY}-{SWEEPS}" + (f"-seed{seed}" if seed else "")
     path = folder / f"{log.name}-{log.fingerprint[:16]}-{settings}.safetensors"
     with FileLock(f"{path}.lock"):
         if not path.is_file():
-            users, items = map(torch.as_tensor, _factorise(log))
+            users, items = map(torch.as_tensor, _factorise(log, seed))
             store.write_tensors(path, {"users": users, "items": items})
         tensors = store.read_tensors(path)
     return tensors["users"].numpy(), tensors["items"].numpy()
 
 
-def _factorise(log: InteractionLog) -> tuple[np.ndarray, np.ndarray]:
+def _factorise(log: InteractionLog, seed: int) -> tuple[np.ndarray, np.ndarray]:
     assert log.rating is not None
     rating = log.rating.astype(np.float64)
     count = np.maximum(np.bincount(log.user, minlength=log.n_users), 1)
@@ -62,7 +62,7 @@ def _factorise(log: InteractionLog) -> tuple[np.ndarray, np.ndarray]:
     shape = (log.n_users, log.n_items)
     matrix = sp.csr_matrix((rating - mean[log.user], (log.user, log.item)), shape=shape)
     seen = sp.csr_matrix((np.ones(len(log)), (log.user, log.item)), shape=shape)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     ends = 0.1 * rng.standard_normal((log.n_users + log.n_items, FACTORS + 1))
     user, item = ends[: log.n_users], ends[log.n_users :]
     for _ in range(SWEEPS):

@@ -172,8 +172,9 @@ def resolve(
     genre: str = "Action",
     harmful: str | Sequence[str] | Sequence[int] = HARM_GENRES,
     n_items: int = 100,
+    factors_seed: int = 0,
 ) -> World:
-    """A world by name, or as it is."""
+    """A world by name, or as it is; ``factors_seed`` starts the factorisation of ratings."""
     if isinstance(dataset, World):
         return dataset
     if dataset == "tiny":
@@ -185,7 +186,7 @@ def resolve(
     from recgym import data
 
     marked = (harmful,) if isinstance(harmful, str) else tuple(harmful)
-    return _from_log(data.load(dataset, variant=variant), genre, marked, n_items)
+    return _from_log(data.load(dataset, variant=variant), genre, marked, n_items, factors_seed)
 
 
 @functools.lru_cache(maxsize=8)
@@ -221,8 +222,10 @@ def synthetic_world(
     return World("synthetic", inherent, items, harmful, severity)
 
 
-@functools.lru_cache(maxsize=8)
-def _from_log(log: InteractionLog, genre: str, marked: tuple, n_items: int) -> World:
+@functools.lru_cache(maxsize=32)
+def _from_log(
+    log: InteractionLog, genre: str, marked: tuple, n_items: int, factors_seed: int
+) -> World:
     """The most rated items of a genre; harmful by other genres, or by a list of identifiers.
 
     Severity is the mean, over the genres of an item, of the share of harmful items in that genre;
@@ -258,7 +261,7 @@ def _from_log(log: InteractionLog, genre: str, marked: tuple, n_items: int) -> W
     severity = (log.genres @ share) / np.maximum(log.genres.sum(axis=1), 1)
     if not by_genre:
         severity = np.where(harmful, 1.0, severity)
-    users, items = vectors(log)
+    users, items = vectors(log, factors_seed)
     return World(
         f"{log.name}, {genre}",
         users,

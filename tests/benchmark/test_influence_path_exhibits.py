@@ -1,4 +1,4 @@
-"""The tables of single studies, on the synthetic world with small models."""
+"""The exhibits of the IRS paper, on the synthetic world with small models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from recgym import data
-from recgym.benchmark.influence_path import paths, place, predictions, tables
+from recgym.benchmark import exhibits
+from recgym.benchmark.influence_path import paths, place, predictions
 from recgym.benchmark.influence_path import suite as suites
 from recgym.benchmark.influence_path.place import Place
 from recgym.benchmark.suites import Entry
@@ -52,7 +53,7 @@ def test_next_item_of_vanilla_is_that_of_its_recommender(world, monkeypatch):
     monkeypatch.setattr(
         Place, "tasks", lambda self, seed: [t for t in all_tasks(self, seed) if new[t["user"]]]
     )
-    frame = predictions.next_item(world)["next_item"]
+    frame = predictions.next_item(world).frames["next_item"]
     vanilla = frame[frame["agent"] == "vanilla[popularity]"].set_index("metric")
     users = [task["user"] for task in world.tasks(0)]
     test = held_out.HeldOut.of(log, 50)
@@ -65,7 +66,7 @@ def test_next_item_of_vanilla_is_that_of_its_recommender(world, monkeypatch):
 def test_evolution_starts_where_the_user_is(world, monkeypatch):
     entries = (Entry("jump", "jump"), suites.rec2inf("cooccurrence", "embedding"))
     monkeypatch.setattr(paths, "_evolving", lambda dataset: entries)
-    frame = paths.evolution(world)["evolution"]
+    frame = paths.evolution(world).frames["evolution"]
     start = frame[(frame["step"] == 0) & (frame["series"] == "objective")]
     assert start[start["paths"] == "all"]["value"].nunique() == 1
     jump = frame[(frame["agent"] == "jump") & (frame["series"] == "objective")]
@@ -74,12 +75,12 @@ def test_evolution_starts_where_the_user_is(world, monkeypatch):
 
 
 def test_conditioning_and_impressionability(world):
-    frame = predictions.conditioning(world)["conditioning"]
+    frame = predictions.conditioning(world).frames["conditioning"]
     assert set(frame["mask"]) == {"ours", "published"}
     kl = frame[frame["metric"] == "KL"]
     assert (kl["value"] > 0).all()
     assert set(frame["objective"]) == {"random", "future"}
-    moments = predictions.impressionability(world)["moments"]
+    moments = predictions.impressionability(world).frames["moments"]
     assert list(moments["seed"]) == [0, 1]
     assert (moments["users"] == world.log.n_users).all()
 
@@ -87,7 +88,7 @@ def test_conditioning_and_impressionability(world):
 def test_case_moves_between_genres_without_being_picked(world, monkeypatch):
     entries = (Entry("jump", "jump"), suites.rec2inf("cooccurrence", "embedding"))
     monkeypatch.setattr(paths, "_cases", lambda dataset: entries)
-    frame = paths.case(world)["case"]
+    frame = paths.case(world).frames["case"]
     for _, path in frame.groupby("agent"):
         last, goal = (set(path[path["step"] == k]["genres"].item().split("|")) for k in (0, -1))
         assert not last & goal
@@ -98,7 +99,11 @@ def test_case_moves_between_genres_without_being_picked(world, monkeypatch):
 
 def test_write(world, monkeypatch, tmp_path):
     monkeypatch.setattr(suites, "BACKBONES", ("popularity",))
-    tell = lambda what, stage, share: None  # noqa: E731
-    (path,) = tables.write("influence-path-next-item", tmp_path, "synthetic", "clean", tell)
-    assert path.name == "next_item.csv"
-    assert path.read_text().startswith("agent,metric,value,low,high\n")
+    written = exhibits.write("influence-path-next-item", tmp_path, "synthetic")
+    assert [path.name for path in written] == ["next_item.csv", "next_item.png", "report.html"]
+    assert written[0].read_text().startswith("agent,metric,value,low,high\n")
+    page = written[2].read_text()
+    assert "rec2inf[popularity, genre]" in page
+    assert "data:image/png;base64," in page
+    with pytest.raises(KeyError, match="influence-path-case"):
+        exhibits.write("case", tmp_path)

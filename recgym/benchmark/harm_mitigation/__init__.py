@@ -1,0 +1,1 @@
+"""Harm mitigation: the suite, and the exhibits of its paper."""
