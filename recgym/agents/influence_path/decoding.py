@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from recgym.agents.influence_path.rec2inf import best_first
+
 Score = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 """(rows (R,), histories (R, L), steps that these have grown by) → logits (R, N)."""
 
@@ -43,7 +45,7 @@ def beam(
     width = min(beams, n)
     rows = np.arange(b)
     total = _log_softmax(np.where(legal, score(rows, history, 0), -np.inf))
-    first = np.argsort(-total, axis=1, kind="stable")[:, :width]  # (B, W)
+    first = best_first(total, width)  # (B, W)
     total = np.take_along_axis(total, first, axis=1)
     histories = _append(history[:, None].repeat(width, axis=1), first)
     allowed = legal[:, None].repeat(width, axis=1)  # (B, W, N)
@@ -58,7 +60,7 @@ def beam(
         at, path = np.nonzero(~over)
         logits = np.where(allowed[at, path], score(at, histories[at, path], step), -np.inf)
         grown[at, path] = total[at, path, None] + _log_softmax(logits)
-        best = np.argsort(-grown.reshape(b, -1), axis=1, kind="stable")[:, :width]
+        best = best_first(grown.reshape(b, -1), width)
         parent, item = np.divmod(best, n)
         total = np.take_along_axis(grown.reshape(b, -1), best, axis=1)
         ended = np.take_along_axis(over, parent, axis=1)
