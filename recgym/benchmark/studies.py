@@ -89,16 +89,17 @@ def frames(
 
 
 _PATHS = "recgym.benchmark.influence_path.studies"
-STUDIES: Mapping[str, str] = dict.fromkeys(
-    (
-        "influence-path-masks",
-        "influence-path-horizon",
-        "influence-path-aggressiveness",
-        "influence-path-acceptance",
-        "influence-path-genre",
-        "influence-path-transfer",
-        "influence-path-search",
-    ),
-    _PATHS,
-)
+_HARM = "recgym.benchmark.harm_mitigation.studies"
+STUDIES: Mapping[str, str] = {
+    "influence-path-masks": _PATHS,
+    "influence-path-horizon": _PATHS,
+    "influence-path-aggressiveness": _PATHS,
+    "influence-path-acceptance": _PATHS,
+    "influence-path-genre": _PATHS,
+    "influence-path-transfer": _PATHS,
+    "influence-path-search": _PATHS,
+    "harm-mitigation-episodes": _HARM,
+    "harm-mitigation-budget": _HARM,
+    "harm-mitigation-probabilities": _HARM,
+}
 """Modules that define ``study(name, dataset, variant)``, by the study's name."""

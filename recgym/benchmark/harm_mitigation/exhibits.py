@@ -39,6 +39,7 @@ GENRES = ("Action", "Adventure", "Comedy", "Fantasy", "Sci-Fi")
 ALL = "all genres"
 HARM_WEIGHTS = (0.0, 1.0, 10.0, 100.0)
 SLATES = (1, 5)
+CATALOGUES = (1_000, 10_000, 50_000)
 STEP_SIZES = {"alpha_harmless": 0.25, "alpha_harmful": 0.5, "beta": 0.2}
 Row = dict[str, Any]
 
@@ -230,7 +231,9 @@ def settling(place: Place, steps: int = 20_000) -> Exhibit:
     """‖u_30 − u*‖ of the mean update, and the long run of stochastic users against f(u*).
 
     ``long_run`` and ``fixed_point`` are means over users, ``gap`` their relative difference and
-    ``worst_user`` the largest of a single user, whose standard error is beside it.
+    ``worst_user`` the largest of a single user, whose standard error is beside it. Users may have
+    ``several`` fixed points, of which u* is the one that is reached from u_0; they are counted by
+    starting from each item's vector too.
     """
     worlds = {genre: place.world(genre) for genre in GENRES}
     worlds |= {f"synthetic {seed}": synthetic_world(40, 500, 6, 0.25, seed) for seed in SEEDS}
@@ -265,6 +268,7 @@ def _long_run(
         chance = choice.choice_probabilities(model, family, mean, chosen)
         mean = model.expected_move(mean, inherent, chance)
     distance = np.linalg.norm(mean - settled.profile, axis=1).mean()
+    several = _several_fixed_points(model, family, inherent, chosen, settled.profile).mean()
     rng, drawn = np.random.default_rng(0), inherent
     length, totals = steps // batches, np.zeros((batches, 2, len(inherent)))
     running = np.cumsum(chosen, axis=1)
@@ -290,13 +294,30 @@ def _long_run(
             "worst_user": (long / at - 1)[worst],
             "worst_user_se": (error / at)[worst],
             "distance_at_30": distance,
+            "several": several,
         }
+
+
+def _several_fixed_points(
+    model: ChoiceModel,
+    family: choice.Slates,
+    inherent: np.ndarray,
+    chosen: np.ndarray,
+    known: np.ndarray,
+) -> np.ndarray:
+    """(B,) bool: users whose profile settles elsewhere from the vector of some item."""
+    found = np.zeros(len(inherent), dtype=bool)
+    for item in model.items:
+        start = np.tile(item, (len(inherent), 1))
+        other = choice.stationary_profile(model, family, inherent, chosen, start=start).profile
+        found |= np.linalg.norm(other - known, axis=1) > 1e-4
+    return found
 
 
 def scale(place: Place, harm_weight: float = 10.0) -> Exhibit:
     """Time and memory of the projected gradient on large synthetic catalogues."""
     rows: list[Row] = []
-    for n_items in (1_000, 10_000, 50_000):
+    for n_items in CATALOGUES:
         world = synthetic_world(n_items, 200, 6)
         for k in SLATES:
             model = model_of(world, k)
@@ -318,7 +339,7 @@ def scale(place: Place, harm_weight: float = 10.0) -> Exhibit:
                     "f_static": static.mean(),
                 }
             )
-            place.tell("scale", f"{n_items} items, k {k}", len(rows) / 6)
+            place.tell("scale", f"{n_items} items, k {k}", len(rows) / len(CATALOGUES) / 2)
     return Exhibit("Large catalogues", {"scale": pd.DataFrame(rows)})
 
 
