@@ -10,7 +10,8 @@
     <!-- table: source=benchmarks/results/…/agents.csv metrics=return,SR agents=irn*,jump -->
     <!-- table: end -->
 
-from committed CSVs. Nothing is typed by hand.
+from committed CSVs: :func:`table` where they have means and intervals, :func:`plain` (with
+``columns=``) where they do not. Nothing is typed by hand.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from recgym.benchmark.table import build
 
 ROOT = Path(__file__).parents[1]
 MARK = re.compile(r"<!-- table: (?!end)(.*?) -->\n.*?<!-- table: end -->", re.DOTALL)
-LABELS = {m.key: m for m in suites.get("influence-path").metrics}
+LABELS = {m.key: m for name in sorted(suites.SUITES) for m in suites.get(name).metrics}
 
 
 def take(runs: Path, target: Path) -> list[Path]:
@@ -51,7 +52,8 @@ def fill(text: str) -> str:
 
 def _filled(arguments: str) -> str:
     given = dict(part.split("=", 1) for part in arguments.split())
-    return f"<!-- table: {arguments} -->\n{table(**given)}\n<!-- table: end -->"
+    made = plain(**given) if "columns" in given else table(**given)
+    return f"<!-- table: {arguments} -->\n{made}\n<!-- table: end -->"
 
 
 def table(
@@ -60,51 +62,90 @@ def table(
     agents: str = "*",
     setting: str = "",
     row: str = "agent",
+    where: str = "",
+    by: str = "",
+    interval: str = "yes",
 ) -> str:
-    """Markdown of an agents.csv: means with intervals, rows as in the file.
+    """Markdown of a CSV with columns metric, value, low, high; rows as in the file.
 
     Args:
         source: from the root of the repository.
         metrics: columns.
         agents: patterns of labels, without blanks (``?`` stands for one), separated by ``;``.
         setting: of a study; empty for all.
-        row: what makes a row: ``agent``, or another column such as ``model``.
+        row: what makes a row: ``agent``, or other columns such as ``k,policy``; patterns are for
+            the last of them.
+        where: rows to keep, as ``column:value``, separated by ``;``; ``_`` stands for a blank.
+        by: a column whose values become the columns, for a single metric.
+        interval: ``no`` leaves it out.
     """
     frame: Any = pd.read_csv(ROOT / source)
     if "statistic" in frame:
         frame = frame[frame["statistic"] == "mean"]
-    if setting:
-        frame = frame[frame["setting"] == setting.replace("_", " ")]
-    patterns = agents.split(";")
-    keep = [any(fnmatch.fnmatchcase(str(a), p) for p in patterns) for a in frame[row]]
+    conditions = [part.split(":", 1) for part in where.split(";") if part]
+    conditions += [["setting", setting]] if setting else []
+    for column, value in conditions:
+        frame = frame[frame[column].astype(str).isin([value, value.replace("_", " ")])]
+    rows, patterns = row.split(","), agents.split(";")
+    keep = [any(fnmatch.fnmatchcase(str(a), p) for p in patterns) for a in frame[rows[-1]]]
     frame = frame[keep]
     if frame.empty:
-        raise BenchmarkError(f"{source}: no row fits agents={agents} setting={setting}")
-    keys = [key for key in ("setting", row, "saw") if key in frame]
-    if "setting" in keys and (setting or frame["setting"].nunique() == 1):
+        raise BenchmarkError(f"{source}: no row fits agents={agents} setting={setting} {where}")
+    keys = [key for key in ("setting", *rows, "saw") if key in frame]
+    if "setting" in keys and (setting or by == "setting" or frame["setting"].nunique() == 1):
         keys.remove("setting")
-    columns = metrics.split(",")
-    shown = [LABELS.get(key) for key in columns]
-    heads = [
-        f"{metric.label} {metric.arrow}".strip() if metric else key
-        for metric, key in zip(shown, columns, strict=True)
-    ]
+    names = metrics.split(",")
+    shown = {key: LABELS.get(key) for key in names}
+    if by:
+        (metric,) = names
+        frame = frame[frame["metric"] == metric]
+        columns = list(dict.fromkeys(frame[by]))
+        heads = [str(column) for column in columns]
+        frame = frame.assign(metric=frame[by])
+        decimals = dict.fromkeys(columns, _decimals(shown[metric]))
+    else:
+        columns = names
+        heads = [f"{m.label} {m.arrow}".strip() if m else key for key, m in shown.items()]
+        decimals = {key: _decimals(m) for key, m in shown.items()}
     lines = ["| " + " | ".join([*keys, *heads]) + " |", "|" + "---|" * (len(keys) + len(heads))]
     for place in dict.fromkeys(frame[keys].itertuples(index=False, name=None)):
         mine = frame[(frame[keys] == pd.Series(place, index=keys)).all(axis=1)].set_index("metric")
         cells = []
-        for key, metric in zip(columns, shown, strict=True):
+        for key in columns:
             if key not in mine.index:
                 cells.append("")
                 continue
-            value, low, high = (float(mine.loc[key, column]) for column in ("value", "low", "high"))
-            cells.append(_cell(value, low, high, metric.decimals if metric else 4))
+            value, low, high = (float(mine.loc[key, c]) for c in ("value", "low", "high"))
+            cells.append(_cell(value, low, high, decimals[key], interval == "yes"))
         lines.append("| " + " | ".join([*map(str, place), *cells]) + " |")
     return "\n".join(lines)
 
 
-def _cell(value: float, low: float, high: float, decimals: int) -> str:
-    text = f"{value:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
+def plain(source: str, columns: str, digits: str = "3", where: str = "") -> str:
+    """Markdown of the columns of a CSV as they are, numbers with so many significant digits."""
+    frame: Any = pd.read_csv(ROOT / source)
+    for column, value in (part.split(":", 1) for part in where.split(";") if part):
+        frame = frame[frame[column].astype(str).isin([value, value.replace("_", " ")])]
+    if frame.empty:
+        raise BenchmarkError(f"{source}: no row fits {where}")
+    names = columns.split(",")
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    for values in frame[names].itertuples(index=False, name=None):
+        cells = [
+            f"{v:,.{digits}g}".replace("-", "−") if isinstance(v, float) and v == v else str(v)
+            for v in values
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _decimals(metric: Any) -> int:
+    return metric.decimals if metric else 4
+
+
+def _cell(value: float, low: float, high: float, decimals: int, interval: bool = True) -> str:
+    text = f"{value:.{decimals}f}"
+    text += f" [{low:.{decimals}f}, {high:.{decimals}f}]" if interval else ""
     return "–" if value != value else text.replace("-", "−")
 
 

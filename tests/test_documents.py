@@ -49,3 +49,24 @@ def test_a_bench_is_taken_and_shown(publish, tmp_path, monkeypatch):
     assert "| jump | log | 1.000 [1.000, 1.000] |" in table
     with pytest.raises(publish.BenchmarkError, match="no row fits"):
         publish.table("results/agents.csv", agents="nobody")
+
+
+def test_columns_may_be_the_values_of_one(publish, tmp_path, monkeypatch):
+    lines = ["k,policy,harm_weight,metric,value,low,high"]
+    lines += [
+        f"{k},{policy},{weight},f,{k + weight},0,9"
+        for k in (1, 5)
+        for policy in ("alternating", "static")
+        for weight in (0, 10)
+    ]
+    (tmp_path / "weights.csv").write_text("\n".join(lines))
+    monkeypatch.setattr(publish, "ROOT", tmp_path)
+    mark = "source=weights.csv metrics=f row=k,policy by=harm_weight agents=sta* interval=no"
+    text = publish.fill(f"<!-- table: {mark} -->\n<!-- table: end -->")
+    assert "| k | policy | 0 | 10 |" in text
+    assert "| 5 | static | 5.0000 | 15.0000 |" in text
+    assert "alternating" not in text
+    plain = publish.plain("weights.csv", "k,policy", where="harm_weight:0;k:5")
+    assert plain.splitlines()[2:] == ["| 5 | alternating |", "| 5 | static |"]
+    with pytest.raises(publish.BenchmarkError, match="k:7"):
+        publish.plain("weights.csv", "k", where="k:7")
