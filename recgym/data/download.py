@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -23,7 +24,8 @@ from filelock import FileLock
 
 from recgym.data.log import DataError
 from recgym.data.paths import dataset_dir
-from recgym.data.registry import DATASETS, Dataset, check_counts, info, read_folder
+from recgym.data.readers import READERS, detect, read, source_of
+from recgym.data.registry import DATASETS, Dataset, absent, check_counts, info, read_folder
 from recgym.data.sources import Source
 
 logger = logging.getLogger("recgym.data")
@@ -33,12 +35,23 @@ ATTEMPTS = 4  # connections in a row that bring nothing new
 PAUSE = 0.5  # seconds before the first new attempt; doubled each time
 TIMEOUT = 30  # seconds without a byte
 NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
-# The file by which each layout is known
+# The file by which each layout is known, as patterns
 KEY_FILES = {
     "ml-100k": ("u.data",),
     "ml-1m": ("ratings.dat",),
     "ml-csv": ("ratings.csv",),
     "lastfm": ("user_taggedartists-timestamps.dat", "user_taggedartists.dat"),
+    "diginetica": ("train-item-views.csv",),
+    "steam-200k": ("steam-200k.csv",),
+    "amazon": ("reviews_*.json", "reviews_*.json.gz", "ratings_*.csv"),
+    "recbole": ("*.inter",),
+}
+# Of layouts whose files come in large archives or alone in a folder of downloads: what is copied
+COPIED = {
+    "diginetica": ("train-item-views.csv", "product-categories.csv"),
+    "steam-200k": KEY_FILES["steam-200k"],
+    "amazon": KEY_FILES["amazon"],
+    "recbole": ("*.inter", "*.item"),
 }
 
 
@@ -60,6 +73,8 @@ def fetch(name: str, *, cache: str | Path | None = None, url: str | None = None)
     if not entry.archive:
         raise DataError(f"{name} is part of recgym: there is nothing to fetch. Just load it.")
     folder = dataset_dir(name, cache)
+    if entry.by_hand and not folder.is_dir():
+        raise DataError(absent(entry))
     with _locked(folder):
         if folder.is_dir():
             return folder
@@ -80,7 +95,13 @@ def fetch(name: str, *, cache: str | Path | None = None, url: str | None = None)
                 f"if this repeats, download {entry.archive} from {entry.url} with a browser and "
                 "run `recgym data import PATH`."
             )
-        archive = Source(part)
+        archive = Source(part, name=entry.archive)
+        if not entry.checksum[0]:
+            try:
+                check_counts(entry, READERS[entry.format](archive, entry.name), part)
+            except DataError:
+                part.unlink()
+                raise
         _place(folder, archive, archive.names)
         part.unlink()
     return folder
@@ -89,10 +110,11 @@ def fetch(name: str, *, cache: str | Path | None = None, url: str | None = None)
 def import_path(
     path: str | Path, name: str | None = None, *, cache: str | Path | None = None
 ) -> Path:
-    """Copy a downloaded archive, or an unpacked folder, into the cache; return its folder there.
+    """Copy a downloaded file, or an unpacked folder, into the cache; return its folder there.
 
-    An archive is recognised by its checksum; a folder by its layout and its counts of users, items
-    and interactions, which must be those of the data set. ``name`` says which one it should be.
+    A file is recognised by its checksum where one is known; others, and folders, by their layout
+    and their counts of users, items and interactions, which must be those of the data set.
+    ``name`` says which one it should be.
 
     Raises:
         DataError: not a data set that is known, another one than ``name``, damaged, incomplete.
@@ -106,9 +128,7 @@ def import_path(
     if path.is_dir():
         entry, source, files = _recognise_folder(path, wanted)
     else:
-        entry = _recognise_archive(path, wanted)
-        source = Source(path)
-        files = source.names
+        entry, source, files = _recognise_file(path, wanted)
     folder = dataset_dir(entry.name, cache)
     with _locked(folder):
         _place(folder, source, files)
@@ -117,8 +137,7 @@ def import_path(
 
 def checksum_error(entry: Dataset, path: Path) -> str:
     """What is wrong with a file's checksum, or the empty string."""
-    kind = "sha256" if entry.sha256 else "md5"
-    expected = getattr(entry, kind)
+    kind, expected = entry.checksum
     if not expected:
         return ""
     found = _digest(path, kind)
@@ -245,36 +264,55 @@ def _chunk(response) -> bytes:
         raise ConnectionError(str(error)) from error
 
 
-def _recognise_archive(path: Path, wanted: Dataset | None) -> Dataset:
+def _recognise_file(path: Path, wanted: Dataset | None) -> tuple[Dataset, Source, list[str]]:
     candidates = [e for e in DATASETS.values() if e.archive]
     if wanted is None:
-        for entry in candidates:
-            if not checksum_error(entry, path):
-                return entry
-        wanted = next((e for e in candidates if e.archive == path.name), None)
-        if wanted is None:
-            raise DataError(
-                f"{path}: not an official archive of {', '.join(e.name for e in candidates)}. "
-                "Read your own files with recgym.data.read(PATH)."
-            )
+        wanted = next(
+            (e for e in candidates if e.checksum[0] and not checksum_error(e, path)), None
+        )
+    if wanted is None:
+        wanted = next((e for e in candidates if e.archive == path.name), None) or _layout_of(path)
+    if wanted is None:
+        raise DataError(
+            f"{path}: not an official archive of {', '.join(e.name for e in candidates)}. "
+            "Read your own files with recgym.data.read(PATH)."
+        )
     if wrong := checksum_error(wanted, path):
         raise DataError(
             f"{path}: {wrong}, so it is not the complete {wanted.archive}. Download it again from "
             f"{wanted.url}; or unpack it and import the folder, whose content is then counted."
         )
-    return wanted
+    if wanted.checksum[0]:
+        source = Source(path)
+        return wanted, source, list(source.names)
+    source = source_of(path)
+    check_counts(wanted, read(path, format=wanted.format, name=wanted.name), path)
+    return wanted, source, _copied(wanted, source.names)
+
+
+def _layout_of(path: Path) -> Dataset | None:
+    """The data set without a checksum whose layout a file, or a zip of any name, has."""
+    try:
+        layout = detect(source_of(path))
+    except DataError:
+        return None
+    known = (e for e in DATASETS.values() if e.archive and not e.checksum[0])
+    return next((e for e in known if e.format == layout), None)
+
+
+def _copied(entry: Dataset, names: Iterable[str]) -> list[str]:
+    patterns = COPIED.get(entry.format, ("*",))
+    return [n for n in names if any(fnmatchcase(n, p) for p in (*patterns, "*.parquet"))]
 
 
 def _recognise_folder(path: Path, wanted: Dataset | None) -> tuple[Dataset, Source, list[str]]:
-    from recgym.data.readers import detect
-
     source = Source(path)
     if "interactions.parquet" in source:
         keys, layout = ("interactions.parquet",), None
     else:
         layout = detect(source)
         keys = KEY_FILES.get(layout, ())
-    key = next((k for k in keys if k in source), None)
+    key = next((n for k in keys for n in source.names if fnmatchcase(n, k)), None)
     candidates = [e for e in DATASETS.values() if e.archive and layout in (None, e.format)]
     if key is None or not candidates or (wanted is not None and wanted not in candidates):
         what = "a data set that recgym knows" if wanted is None else wanted.name
@@ -285,7 +323,8 @@ def _recognise_folder(path: Path, wanted: Dataset | None) -> tuple[Dataset, Sour
     log = read_folder(wanted or candidates[0], folder)
     if wanted is None:
         found = (log.n_users, log.n_items, len(log))
-        wanted = next((e for e in candidates if e.counts == found), candidates[0])
+        wanted = next((e for e in candidates if found in (e.counts, *e.editions)), candidates[0])
     check_counts(wanted, log, folder)
     inside = Source(folder)
-    return wanted, inside, [n for n in inside.names if inside.folder(n) == folder]
+    files = [n for n in inside.names if inside.folder(n) == folder]
+    return wanted, inside, _copied(wanted, files)

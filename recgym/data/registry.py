@@ -15,6 +15,10 @@ from recgym.data.splits import k_core
 VARIANTS = ("raw", "clean", "paper")
 GROUPLENS = "https://files.grouplens.org/datasets"
 RESEARCH = "Research only, not commercial; cite; do not share on (GroupLens)."
+SNAP = "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles"
+IFRQE = (
+    "https://raw.githubusercontent.com/Paitesanshi/IFRQE/0aee8430835c2d70d017ad2fa1518caff88a91e2"
+)
 REDISTRIBUTABLE = "Not commercial; cite; share on the same terms only (GroupLens)."
 
 
@@ -32,8 +36,16 @@ class Dataset:
     md5: str = ""
     format: str = ""  # of `recgym.data.read`
     counts: tuple[int, int, int] | None = None  # users, items, interactions of variant "raw"
+    editions: tuple[tuple[int, int, int], ...] = ()  # published counts of other official files
     variants: tuple[str, ...] = ("raw", "clean")
     embedded: bool = False  # always present
+    by_hand: bool = False  # the address is a page that wants an account
+
+    @property
+    def checksum(self) -> tuple[str, str]:
+        """Kind and value; ``("", "")`` where none is known and the content is counted instead."""
+        kind = "sha256" if self.sha256 else "md5" if self.md5 else ""
+        return kind, self.sha256 or self.md5
 
 
 def _movielens(name: str, title: str, **fields) -> Dataset:
@@ -107,6 +119,50 @@ DATASETS: Mapping[str, Dataset] = MappingProxyType(
                 counts=(1_892, 12_523, 71_064),
                 variants=VARIANTS,
             ),
+            Dataset(
+                "diginetica",
+                "Diginetica, views by session (CIKM Cup 2016)",
+                "Terms of the CIKM Cup 2016: no open licence, do not share on.",
+                archive="train-item-views.csv",
+                url="https://competitions.codalab.org/competitions/11161",
+                format="diginetica",
+                counts=(202_633, 43_097, 982_961),
+                editions=((310_324, 122_993, 1_235_380),),
+                variants=VARIANTS,
+                by_hand=True,
+            ),
+            Dataset(
+                "steam-200k",
+                "Steam, 200,000 purchases and plays (Kaggle)",
+                "Terms of its Kaggle page: do not share on.",
+                archive="steam-200k.csv",
+                url="https://www.kaggle.com/datasets/tamber/steam-video-games",
+                format="steam-200k",
+                counts=(12_393, 5_155, 128_804),
+                by_hand=True,
+            ),
+            Dataset(
+                "amazon-video-games",
+                "Amazon Video Games (2014)",
+                "No open licence; research use, cite McAuley et al.; do not share on.",
+                archive="reviews_Video_Games_5.json.gz",
+                url=f"{SNAP}/reviews_Video_Games_5.json.gz",
+                format="amazon",
+                counts=(31_013, 23_715, 287_107),
+                # the 5-core, and all reviews or ratings
+                editions=((24_303, 10_672, 231_780), (826_767, 50_210, 1_324_753)),
+            ),
+            Dataset(
+                "ifrqe-simulation",
+                "Simulated world of the IFRQE paper's authors",
+                "No licence stated by its authors: do not share on.",
+                archive="simulation.inter",
+                url=f"{IFRQE}/dataset/simulation/simulation.inter",
+                size=255_787,
+                sha256="871e9e5206a8897831bcb81d75da9835dec9c23e1b662d67c242c8644fede184",
+                format="recbole",
+                counts=(1_000, 1_000, 12_305),
+            ),
         )
     }
 )
@@ -136,9 +192,10 @@ def locate(name: str) -> Path | None:
     if folder.is_dir():
         return folder
     shared = shared_dir()
-    if shared is not None and (shared / name / "interactions.parquet").is_file():
-        return shared / name
-    return None
+    if shared is None:
+        return None
+    files = ("interactions.parquet", entry.archive)
+    return shared / name if any((shared / name / file).is_file() for file in files) else None
 
 
 def load(name: str, variant: str = "clean") -> InteractionLog:
@@ -147,8 +204,8 @@ def load(name: str, variant: str = "clean") -> InteractionLog:
     Args:
         name: one of :func:`names`.
         variant: ``"raw"`` is everything; ``"clean"`` its 5-core (users and items with at least five
-            interactions); ``"paper"`` what the influence-path paper used (``ml-1m``,
-            ``lastfm-2k``). The synthetic world is always whole.
+            interactions); ``"paper"`` what the influence-path paper (``ml-1m``, ``lastfm-2k``) or
+            the data-selection paper (``diginetica``) used. The synthetic world is always whole.
 
     Looks in the cache (``RECGYM_CACHE``), then in the folder named by ``RECGYM_SHARED_DATA``.
     Logs are immutable and kept in memory, so a second call costs nothing. MovieLens 1M from that
@@ -176,6 +233,11 @@ def load(name: str, variant: str = "clean") -> InteractionLog:
 
 def absent(entry: Dataset) -> str:
     """The sentence that gets a data set."""
+    if entry.by_hand:
+        return (
+            f"{entry.name} is not on this machine: download {entry.archive} from {entry.url} (it "
+            "wants an account) and run `recgym data import PATH`."
+        )
     return (
         f"{entry.name} is not on this machine: run `recgym data fetch {entry.name}`, or, without a "
         f"network, download {entry.archive} from {entry.url} and run `recgym data import PATH`."
@@ -206,6 +268,9 @@ def _load(entry: Dataset, variant: str, folder: Path, files: tuple) -> Interacti
 
     if entry.name == "ml-1m":
         return paper.capped(_load(entry, "raw", folder, files))
+    if entry.name == "diginetica":
+        raw = _load(entry, "raw", folder, files)
+        return paper.diginetica(raw, cut=len(raw) == entry.editions[0][2])
     return _lastfm_paper(entry, folder)
 
 
@@ -221,12 +286,13 @@ def read_folder(entry: Dataset, folder: Path) -> InteractionLog:
 def check_counts(entry: Dataset, log: InteractionLog, folder: Path) -> None:
     """Refuse a folder that holds something else, or less."""
     found = (log.n_users, log.n_items, len(log))
-    if entry.counts is not None and found != entry.counts:
-        expected = " / ".join(f"{n:,}" for n in entry.counts)
+    if entry.counts is not None and found not in (entry.counts, *entry.editions):
+        known = [" / ".join(f"{n:,}" for n in c) for c in (entry.counts, *entry.editions)]
+        get = entry.url if entry.by_hand else f"`recgym data fetch {entry.name}`"
         raise DataError(
             f"{folder}: {' / '.join(f'{n:,}' for n in found)} users, items and interactions, but "
-            f"{entry.name} has {expected}. Get the complete data set "
-            f"(`recgym data fetch {entry.name}`), or read your own with recgym.data.read(PATH)."
+            f"{entry.name} has {' or '.join(known)}. Get the complete data set "
+            f"({get}), or read your own with recgym.data.read(PATH)."
         )
 
 
