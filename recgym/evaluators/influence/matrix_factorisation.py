@@ -64,19 +64,17 @@ class MatrixFactorisation:
         item, negative = self.scores(theta, pairs)
         away = theta - self.centre
         value = weight @ (-log_expit(item) - log_expit(-negative)) + 0.5 * self.pull @ away**2
-        slopes = weight * (expit(item) - 1), weight * expit(negative)
-        return float(value), self._scatter(theta, pairs, *slopes) + self.pull * away
-
-    def _scatter(
-        self, theta: np.ndarray, pairs: Pairs, item: np.ndarray, negative: np.ndarray
-    ) -> np.ndarray:
-        """(n,): Σ_e item_e ∇s_{u,i} + negative_e ∇s_{u,j}."""
         p, q = self.split(theta)
-        shape = self.game.n_users, self.game.n_items
-        rows = np.concatenate([pairs.user, pairs.user])
-        columns = np.concatenate([pairs.item, pairs.negative])
-        matrix = sp.csr_matrix((np.concatenate([item, negative]), (rows, columns)), shape=shape)
-        return np.concatenate([(matrix @ q).ravel(), (matrix.T @ p).ravel()])
+        of_users, of_items = np.zeros_like(p), np.zeros_like(q)
+        slopes = weight * (expit(item) - 1), weight * expit(negative)
+        for slope, items in zip(slopes, (pairs.item, pairs.negative), strict=True):
+            matrix = sp.csr_matrix(
+                (slope, items, self.game.offsets), shape=(self.game.n_users, self.game.n_items)
+            )
+            of_users += matrix @ q
+            of_items += matrix.T @ p
+        slope = np.concatenate([of_users.ravel(), of_items.ravel()])
+        return float(value), slope + self.pull * away
 
     def score_gradients(self, theta: np.ndarray, user: np.ndarray, item: np.ndarray):
         """(E, n) sparse: ∇s of pairs (user, item)."""

@@ -17,6 +17,9 @@ from recgym.evaluators.influence.game import Pairs, SelectionGame
 PULLS: Mapping[str, tuple[float, float]] = {"proximal": (2.0, 10.0), "accurate": (4.0, 30.0)}
 """(ρ_P, ρ_Q) by name: the default, and one for which influence is nearer to the truth."""
 
+PUBLIC_ITERATIONS = 60
+"""Of training on public users: a good start is wanted, not an optimum."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prior:
@@ -89,7 +92,7 @@ def public_prior(
         n_items: of the catalogue, that of the game.
     """
     from recgym.evaluators.influence.matrix_factorisation import MatrixFactorisation
-    from recgym.evaluators.influence.training import fit
+    from recgym.evaluators.influence.training import descend
 
     n_public = int(public.user.max()) + 1
     rng = np.random.default_rng(seed)
@@ -102,7 +105,8 @@ def public_prior(
     )
     game = SelectionGame(n_public, n_items, public, public, public, "public users")
     model = MatrixFactorisation(game, start)
-    users, items = model.split(fit(model, tolerance=1e-4))
+    found = descend(model, np.ones(len(public)), model.start, 1e-3, PUBLIC_ITERATIONS)
+    users, items = model.split(found.x)
     size = np.sqrt((items**2).sum(axis=1).mean())
     items, mean = items / size, users.mean(axis=0) * size
     return Prior(np.tile(mean, (n_players, 1)), items, *pulls)

@@ -70,18 +70,9 @@ def fit(
     Raises:
         TrainingFailed: the tolerance was not reached.
     """
-    from scipy.optimize import minimize
-
     weight = model.game.selection(selected)
     begin = model.start if start is None else start
-    options: Any = {"maxiter": iterations, "maxfun": 2 * iterations, "gtol": tolerance, "ftol": 0.0}
-    found = minimize(
-        lambda theta: model.value_and_gradient(theta, weight),
-        begin,
-        jac=True,
-        method="L-BFGS-B",
-        options={**options, "maxcor": 20},
-    )
+    found = descend(model, weight, begin, tolerance, iterations)
     size = float(np.abs(found.jac).max())
     if not size <= max(tolerance, 1e-12) * 10:
         raise TrainingFailed(
@@ -90,6 +81,27 @@ def fit(
             "prior, more iterations or a larger tolerance."
         )
     return found.x
+
+
+def descend(
+    model: Recommender, weight: np.ndarray, start: np.ndarray, tolerance: float, iterations: int
+) -> Any:
+    """What L-BFGS reaches in so many iterations (``x``, ``jac``, ``nit``, ``message``)."""
+    from scipy.optimize import minimize
+
+    return minimize(
+        lambda theta: model.value_and_gradient(theta, weight),
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        options={
+            "maxiter": iterations,
+            "maxfun": 2 * iterations,
+            "gtol": tolerance,
+            "ftol": 0.0,
+            "maxcor": 20,
+        },
+    )
 
 
 def user_losses(model: Recommender, theta: np.ndarray, pairs: Pairs) -> np.ndarray:
