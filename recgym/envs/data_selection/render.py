@@ -1,4 +1,4 @@
-"""DataSelection to look at: one user's items, what each brings and costs her, and what she keeps."""
+"""DataSelection to look at: a user's items, what each brings and costs her, what she keeps."""
 
 from __future__ import annotations
 
