@@ -69,11 +69,12 @@ class CategoryActions(Actions):
         self._of_place = padded[self.places]  # (N, K, C)
 
     def mask(self, user: np.ndarray) -> np.ndarray:
-        return self._of_place[user].any(axis=1)
+        return np.asarray(self._of_place[user].any(axis=1))
 
     def kept(self, action: np.ndarray, user: np.ndarray) -> np.ndarray:
         of_place = self._of_place[user]
-        return (of_place & action.astype(bool)[:, None]).any(axis=2) | ~of_place.any(axis=2)
+        chosen = (of_place & action.astype(bool)[:, None]).any(axis=2)
+        return np.asarray(chosen | ~of_place.any(axis=2))
 
     def everything(self, user: np.ndarray) -> np.ndarray:
         return np.ones((len(user), self._of_place.shape[2]), dtype=np.int8)

@@ -218,12 +218,13 @@ class DataSelection(Problem[State]):
     def tasks_of(self, state: State) -> dict[str, np.ndarray]:
         return {"draw": state.draw.copy()}
 
-    def utilities(self, state: State, losses: np.ndarray) -> np.ndarray:
-        """(B, N): z_u for losses (B, N)."""
-        utility = Utility(
-            self.game.data, state.willingness, self.params.harm_of_disclosure, self.params.cost
-        )
-        return utility(losses, state.selected.astype(np.float64))
+    def utilities(
+        self, selected: np.ndarray, willingness: np.ndarray, losses: np.ndarray
+    ) -> np.ndarray:
+        """(B, N): z_u for selections (B, Z), willingness (B, Z) and losses (B, N)."""
+        p = self.params
+        utility = Utility(self.game.data, willingness, p.harm_of_disclosure, p.cost)
+        return utility(losses, selected)
 
     def metrics(self, state: State) -> dict[str, np.ndarray]:
         """Means over the users at the present selection.
@@ -236,7 +237,7 @@ class DataSelection(Problem[State]):
         losses = self.backend.losses(selected)
         violation = self.game.data.by_user(selected * state.willingness)
         found = {
-            "z": self.utilities(state, losses).mean(axis=1),
+            "z": self.utilities(selected, state.willingness, losses).mean(axis=1),
             "loss": losses.mean(axis=1),
             "wv": violation.mean(axis=1),
             "kept": state.selected.mean(axis=1),
@@ -256,7 +257,7 @@ class DataSelection(Problem[State]):
         losses = np.stack([user_losses(model, theta, data.validation) for theta in thetas])
         test = np.stack([user_losses(model, theta, data.test) for theta in thetas])
         return {
-            "z_retrained": self.utilities(state, losses).mean(axis=1),
+            "z_retrained": self.utilities(selected, state.willingness, losses).mean(axis=1),
             "loss_retrained": losses.mean(axis=1),
             "test_loss": test.mean(axis=1),
         }

@@ -37,8 +37,9 @@ def view(problem: DataSelection, state: State, row: int) -> View:
     moves, data = int(state.moves[row]), problem.game.data
     user = (max(moves, 1) - 1) % problem.n_users
     mine = np.arange(data.offsets[user], data.offsets[user + 1])
-    one = state.rows(np.array([row]))
-    z = problem.utilities(one, problem.backend.losses(one.selected.astype(np.float64)))[0]
+    selected = state.selected[row : row + 1].astype(np.float64)
+    losses = problem.backend.losses(selected)
+    z = problem.utilities(selected, state.willingness[row : row + 1], losses)[0]
     return View(
         user=user,
         moves=moves,

@@ -24,6 +24,11 @@ def tiny_world() -> World:
     held_out = 2  # one item to validate and one to test
     each = ITEMS_EACH + held_out
     made = simulate(4, 20, 10, per_user=(each, each), eta=0.3)
-    names: tuple[str, ...] = ("public", "train", "validation", "test")
-    parts = dict(zip(names, np.split(np.arange(20), [8, 12, 16]), strict=True))
+    users = np.arange(20)
+    parts: dict[str, np.ndarray] = {
+        "public": users[:8],
+        "train": users[8:12],
+        "validation": users[12:16],
+        "test": users[16:],
+    }
     return World("tiny", made.log, parts, width=2, simulated=made)

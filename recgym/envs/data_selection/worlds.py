@@ -240,11 +240,19 @@ def _game(world: World, users: np.ndarray, split: str) -> tuple[np.ndarray, Sele
     n_items = log.n_items
     code = np.searchsorted(users, mine.user).astype(np.int64)
     taken = np.sort(code * n_items + mine.item)
-    pairs = []
-    for rows in (train, parts.validation, parts.test):
+
+    def pairs(rows: np.ndarray) -> Pairs:
         negative = draw_negatives(code[rows], taken, n_items, rng)
-        pairs.append(Pairs(code[rows], mine.item[rows].astype(np.int64), negative))
-    game = SelectionGame(len(users), n_items, *pairs, f"{world.name}, {split}")
+        return Pairs(code[rows], mine.item[rows].astype(np.int64), negative)
+
+    game = SelectionGame(
+        n_users=len(users),
+        n_items=n_items,
+        training=pairs(train),
+        validation=pairs(parts.validation),
+        test=pairs(parts.test),
+        name=f"{world.name}, {split}",
+    )
     return at[train], game
 
 
