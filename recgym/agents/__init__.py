@@ -44,6 +44,13 @@ _BY_PROBLEM: dict[str, dict[str, str]] = {
         "lagrangian_ppo": "recgym.agents.harm_mitigation.lagrangian_ppo:LagrangianPPO",
         "sac": "recgym.agents.harm_mitigation.sac:SACAgent",
     },
+    "DataSelection": {
+        "all": "recgym.agents.data_selection.everything:AllAgent",
+        "none": "recgym.agents.data_selection.nothing:NoneAgent",
+        "threshold": "recgym.agents.data_selection.threshold:ThresholdAgent",
+        "dropout": "recgym.agents.data_selection.dropout:DropoutAgent",
+        "ifrqe": "recgym.agents.data_selection.ifrqe:IFRQE",
+    },
 }
 
 

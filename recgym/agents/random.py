@@ -12,7 +12,7 @@ class RandomAgent(Agent):
     """Draws uniformly among the legal actions, also when asked to be deterministic.
 
     In a slate each place is drawn by itself, so that an item may come twice; in a box, every
-    number.
+    number; of bits, every one that means something.
     """
 
     name = "random"
@@ -25,4 +25,6 @@ class RandomAgent(Agent):
         if isinstance(space, spaces.MultiDiscrete):
             places = np.split(mask, np.cumsum(space.nvec)[:-1], axis=1)
             return np.stack([choose_uniformly(place, self.rng) for place in places], axis=1)
+        if isinstance(space, spaces.MultiBinary):
+            return (mask & (self.rng.random(mask.shape) < 0.5)).astype(space.dtype)
         return choose_uniformly(mask, self.rng)

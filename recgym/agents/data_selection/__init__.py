@@ -1,0 +1,1 @@
+"""Agents of DataSelection: one decision for each of a user's items."""

@@ -1,0 +1,16 @@
+"""Nothing stays in: with the paper's λ = 1 it beats every published reward."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recgym.agents.data_selection.selecting import SelectingAgent
+
+
+class NoneAgent(SelectingAgent):
+    """Keeps nothing."""
+
+    name = "none"
+
+    def values(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        return -np.ones(observation["own"].shape)
