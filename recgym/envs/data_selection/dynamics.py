@@ -234,11 +234,12 @@ class DataSelection(Problem[State]):
         violation Σ o β, ``kept`` the share of interactions that is left.
         """
         selected = state.selected.astype(np.float64)
-        losses = self.backend.losses(selected)
+        losses = self.backend.mean_losses(selected)
+        costs = self.utilities(selected, state.willingness, np.zeros((1, self.n_users)))
         violation = self.game.data.by_user(selected * state.willingness)
         found = {
-            "z": self.utilities(selected, state.willingness, losses).mean(axis=1),
-            "loss": losses.mean(axis=1),
+            "z": costs.mean(axis=1) - losses,
+            "loss": losses,
             "wv": violation.mean(axis=1),
             "kept": state.selected.mean(axis=1),
             "rounds": -(-state.moves // self.n_users) * 1.0,

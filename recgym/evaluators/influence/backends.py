@@ -25,6 +25,10 @@ class Backend(ABC):
     def losses(self, selected: np.ndarray) -> np.ndarray:
         """(B, N): L_u for selections (B, Z)."""
 
+    def mean_losses(self, selected: np.ndarray) -> np.ndarray:
+        """(B,): the mean over users of their losses."""
+        return self.losses(selected).mean(axis=1)
+
     def change(
         self, before: np.ndarray, after: np.ndarray, user: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -44,8 +48,8 @@ class Influence(Backend):
     """One anchor: every user's loss is linear in the selection (the paper's IFRQE).
 
     Without ``cross`` effects (:func:`recgym.evaluators.influence.effects.effects`), other users'
-    selections do not enter a user's loss in :meth:`losses`; :meth:`change` is exact either way,
-    since it needs the own and the total effects only.
+    selections do not enter a user's loss in :meth:`losses`; :meth:`mean_losses` and :meth:`change`
+    are the same either way, since they need the own and the total effects only.
     """
 
     name = "influence"
@@ -58,6 +62,10 @@ class Influence(Backend):
         if self.cross is not None:
             return self.anchor.losses + moved @ self.cross.T
         return self.anchor.losses + self.game.by_user(moved * self.anchor.own)
+
+    def mean_losses(self, selected: np.ndarray) -> np.ndarray:
+        moved = selected - self.anchor.selected
+        return self.anchor.losses.mean() + moved @ self.anchor.total / self.game.n_users
 
     def change(
         self, before: np.ndarray, after: np.ndarray, user: np.ndarray

@@ -1,0 +1,303 @@
+"""DataSelection: rewards against levels of z, turns and rounds, actions, worlds, pictures."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import recgym  # noqa: F401
+from recgym.data import DataError
+from recgym.envs.data_selection.worlds import World, divided, harm_of_disclosure, resolve
+from recgym.evaluators.influence import Utility
+
+ID, TINY = "recgym/DataSelection-v0", "recgym/DataSelectionTiny-v0"
+
+
+def playing(env_id=TINY, seed=0, **settings):
+    env = gym.make(env_id, **settings)
+    env.reset(seed=seed)
+    return env, env.unwrapped.problem
+
+
+def levels(env):
+    """z_u (N,) of everybody now, by the environment's own backend."""
+    core = env.unwrapped
+    selected = core.state.selected.astype(float)
+    return core.problem.utilities(
+        selected, core.state.willingness, core.problem.backend.losses(selected)
+    )[0]
+
+
+class TestRewards:
+    @pytest.mark.parametrize("backend", ["retrain", "influence", "anchors"])
+    def test_a_move_is_paid_its_change_of_z(self, backend):
+        env, problem = playing(backend=backend)
+        rng = np.random.default_rng(0)
+        for move in range(2 * problem.n_users):
+            before = levels(env)
+            _, reward, *_ = env.step(rng.integers(0, 2, problem.width).astype(np.int8))
+            user = move % problem.n_users
+            assert reward == pytest.approx(levels(env)[user] - before[user], abs=1e-5)
+
+    @pytest.mark.parametrize("backend", ["retrain", "influence"])
+    def test_social_rewards_add_up_to_the_change_of_the_mean(self, backend):
+        env, problem = playing(backend=backend, objective="social")
+        start, total = env.unwrapped.metrics()["z"], 0.0
+        rng, over = np.random.default_rng(0), False
+        while not over:
+            action = rng.integers(0, 2, problem.width).astype(np.int8)
+            _, reward, over, _, info = env.step(action)
+            total += reward
+        assert total == pytest.approx(info["metrics"]["z"] - start, abs=1e-9)
+        assert info["metrics"]["return"] == pytest.approx(total)
+        if backend == "influence":
+            problem.game.anchor(cross=True)  # so that each user's level follows the others
+        assert levels(env).mean() == pytest.approx(info["metrics"]["z"], abs=1e-3)
+
+    def test_terms_by_hand(self):
+        """One user drops her first item: nothing else changes."""
+        env, problem = playing(backend="influence", harm_of_disclosure=0.5)
+        state = env.unwrapped.state
+        beta, own = state.willingness[0, 0], problem.game.anchor().anchor.own[0]
+        action = np.ones(problem.width, dtype=np.int8)
+        action[0] = 0
+        _, reward, _, _, info = env.step(action)
+        assert info["reward_terms"]["disclosure"] == pytest.approx(-beta)
+        assert info["reward_terms"]["loss"] == pytest.approx(-own)
+        assert reward == pytest.approx(own + 0.5 * beta)
+
+    def test_weights_take_the_place_of_the_defaults(self):
+        _, problem = playing(weights={"loss": 0})
+        assert problem.weights == {"loss": 0.0, "disclosure": -harm_of_disclosure("tiny")}
+        with pytest.raises(ValueError, match="unknown terms"):
+            playing(weights={"harm": 1})
+
+    def test_another_cost(self):
+        env, problem = playing(cost="escalating", harm_of_disclosure=1.0, backend="influence")
+        none = np.zeros(problem.width, dtype=np.int8)
+        before = env.unwrapped.state.willingness[0, : problem.game.data.lengths[0]].sum()
+        _, _, _, _, info = env.step(none)
+        assert info["reward_terms"]["disclosure"] == pytest.approx(-before)
+
+
+class TestTurns:
+    def test_a_round_in_which_nobody_changes_anything_ends_it(self):
+        env, problem = playing(rounds=5)
+        everything = np.ones(problem.width, dtype=np.int8)
+        ends = [env.step(everything)[2] for _ in range(problem.n_users)]
+        assert ends == [False] * (problem.n_users - 1) + [True]
+
+    def test_rounds_are_a_limit(self):
+        env, problem = playing(rounds=3)
+        rng, moves, over = np.random.default_rng(0), 0, False
+        left = []
+        while not over:
+            observation, _, over, *_ = env.step(rng.integers(0, 2, problem.width).astype(np.int8))
+            left.append(int(observation["rounds_left"]))
+            moves += 1
+        assert moves == 3 * problem.n_users
+        assert left[0] == 3
+        assert left[-1] == 0
+
+    def test_the_observation_is_that_of_who_moves_next(self):
+        env, problem = playing(ID)
+        observation, _ = env.reset(seed=0)
+        game = problem.game.data
+        for user in range(3):
+            mine = slice(game.offsets[user], game.offsets[user + 1])
+            size = mine.stop - mine.start
+            beta = env.unwrapped.state.willingness[0, mine]
+            np.testing.assert_allclose(observation["willingness"][:size], beta, rtol=1e-6)
+            assert observation["own"].sum() == size
+            assert (observation["willingness"][size:] == 0).all()
+            observation, *_ = env.step(np.zeros(problem.width, dtype=np.int8))
+        kept = env.unwrapped.state.selected[0]
+        mine = np.zeros(game.size, dtype=bool)
+        mine[game.offsets[3] : game.offsets[4]] = True
+        assert observation["others_kept"][0] == pytest.approx(kept[~mine].mean())
+
+    def test_bits_beyond_the_own_items_do_nothing(self):
+        env, problem = playing(ID)
+        user = int(problem.game.data.lengths.argmin())
+        short = int(problem.game.data.lengths[user])
+        assert short < problem.width
+        for _ in range(user):
+            env.step(np.ones(problem.width, dtype=np.int8))
+        snapshot = env.unwrapped.get_state()
+        states = []
+        for beyond in (0, 1):
+            env.unwrapped.set_state(snapshot)
+            action = np.ones(problem.width, dtype=np.int8)
+            action[short:] = beyond
+            env.step(action)
+            states.append(env.unwrapped.state.selected.copy())
+        np.testing.assert_array_equal(*states)
+
+    def test_willingness_drifts_between_rounds_only(self):
+        env, problem = playing(drift=0.3, rounds=3)
+        first = env.unwrapped.state.willingness.copy()
+        none = np.zeros(problem.width, dtype=np.int8)
+        for _ in range(problem.n_users - 1):
+            env.step(none)
+        np.testing.assert_array_equal(env.unwrapped.state.willingness, first)
+        env.step(none)
+        after = env.unwrapped.state.willingness
+        assert np.abs(after - first).mean() > 0.05
+        assert ((after >= 0) & (after <= 1)).all()
+
+
+class TestActions:
+    def test_categories(self):
+        env, problem = playing(ID, action="category")
+        genres = problem.game.genres
+        game = problem.game.data
+        mine = slice(game.offsets[0], game.offsets[1])
+        keep = np.zeros(genres.shape[1], dtype=np.int8)
+        keep[genres[mine].sum(axis=0).argmax()] = 1
+        env.step(keep)
+        expected = genres[mine][:, keep > 0].any(axis=1) | ~genres[mine].any(axis=1)
+        np.testing.assert_array_equal(env.unwrapped.state.selected[0, mine], expected)
+        with pytest.raises(ValueError, match="has none"):
+            playing("recgym/DataSelectionTiny-v0", action="category")
+
+    def test_the_latest(self):
+        env, problem = playing(ID, action="recent")
+        size = int(problem.game.data.lengths[0])
+        env.step(2)
+        kept = env.unwrapped.state.selected[0, :size]
+        np.testing.assert_array_equal(kept, np.arange(size) >= size - 2)
+
+    def test_everybody_keeps_nothing(self):
+        """The training set is empty: the recommender is its start, and z what that gives."""
+        env, problem = playing(final_retrain=True)
+        over = False
+        while not over:
+            _, _, over, _, info = env.step(np.zeros(problem.width, dtype=np.int8))
+        metrics = info["metrics"]
+        assert metrics["kept"] == 0
+        assert metrics["wv"] == 0
+        model, data = problem.game.model, problem.game.data
+        start = model.losses(model.start, data.validation).sum() / data.n_users
+        assert metrics["loss_retrained"] == pytest.approx(start)
+        assert metrics["z_retrained"] == pytest.approx(-start)
+
+
+class TestWorlds:
+    def test_players_of_the_splits_and_public_users_are_different(self):
+        world = resolve("ml-latest-small")
+        users = np.concatenate([world.parts[p] for p in ("public", "train", "validation", "test")])
+        assert len(np.unique(users)) == len(users)
+
+    def test_evaluation_draws_are_none_that_training_draws(self):
+        _, problem = playing()
+        drawn = {problem.draw_task(np.random.default_rng(s), {})["draw"] for s in range(200)}
+        tasks = [task["draw"] for seed in range(5) for task in problem.evaluation_tasks(seed)]
+        assert max(drawn) < min(tasks)
+        assert len(set(tasks)) == 50
+
+    def test_willingness_follows_the_draw(self):
+        env = gym.make(ID)
+        seen = []
+        for draw in (3, 3, 4):
+            observation, info = env.reset(options={"draw": draw})
+            assert info["task"] == {"draw": draw}
+            seen.append(observation["willingness"])
+        np.testing.assert_array_equal(seen[0], seen[1])
+        assert (seen[0] != seen[2]).any()
+
+    def test_only_the_latest_items_can_be_selected(self):
+        world = resolve("ml-latest-small", per_user=7)
+        game = world.game("validation")
+        assert game.data.lengths.max() == 7
+        assert (np.diff(game.rows) > 0).all()
+
+    def test_the_default_keeps_about_half(self):
+        """λ is the committed value at which the dominant strategy keeps about half."""
+        for name in ("ml-latest-small", "simulation"):
+            game = resolve(name).game("train")
+            kept = -game.anchor().anchor.own > harm_of_disclosure(name) * game.willingness(0)
+            assert 0.4 < kept.mean() < 0.6, name
+
+    def test_the_simulated_world_has_its_own_willingness(self):
+        game = resolve("simulation").game("test")
+        assert game.data.n_users == 1_000
+        np.testing.assert_array_equal(game.willingness(1), game.willingness(2))
+
+    def test_effects_are_kept_and_found_again(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("RECGYM_CACHE", str(tmp_path))
+        resolve.__globals__["_resolved"].cache_clear()
+        first = resolve("ml-latest-small", width=4).game("train").anchor().anchor
+        files = sorted(path.name for path in tmp_path.rglob("*.safetensors"))
+        resolve.__globals__["_resolved"].cache_clear()
+        again = resolve("ml-latest-small", width=4).game("train").anchor().anchor
+        assert files == sorted(path.name for path in tmp_path.rglob("*.safetensors"))
+        np.testing.assert_array_equal(first.own, again.own)
+        resolve.__globals__["_resolved"].cache_clear()
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"split": "all"}, "split must be one of"),
+            ({"prior": "flat"}, "prior must be one of"),
+            ({"rounds": 0}, "rounds must be"),
+            ({"backend": "oracle"}, "backend must be one of"),
+            ({"harm_of_disclosure": -1.0}, "harm_of_disclosure must be"),
+            ({"per_user": 0}, "per_user must be"),
+            ({"willingness": "shy"}, "model of willingness"),
+            ({"dataset": "simulation", "character": "E"}, "character must be one of"),
+        ],
+    )
+    def test_wrong_arguments(self, settings, message):
+        with pytest.raises((ValueError, DataError), match=message):
+            gym.make(ID, **settings).reset(seed=0)
+
+    def test_a_user_with_too_few_items_cannot_play(self):
+        world = resolve("ml-latest-small")
+        few = np.flatnonzero(np.diff(world.log.offsets) >= 3)[:20]
+        short = world.log.keep(
+            (world.log.user != few[0]) | (np.arange(len(world.log)) == world.log.offsets[few[0]])
+        )
+        parts = {**divided(few), "train": few[:2]}
+        with pytest.raises(DataError, match="at least three items"):
+            World("short", short, parts).game("train")
+
+
+def test_wrong_draw():
+    env = gym.make(TINY)
+    with pytest.raises(ValueError, match="draw must be in"):
+        env.reset(options={"draw": -1})
+
+
+def test_metrics_by_hand():
+    env, problem = playing(final_retrain=True)
+    rng, over = np.random.default_rng(1), False
+    while not over:
+        _, _, over, _, info = env.step(rng.integers(0, 2, problem.width).astype(np.int8))
+    state, metrics = env.unwrapped.state, info["metrics"]
+    selected = state.selected[0].astype(float)
+    assert metrics["kept"] == pytest.approx(selected.mean())
+    violation = (selected * state.willingness[0]).sum() / problem.n_users
+    assert metrics["wv"] == pytest.approx(violation)
+    utility = Utility(problem.game.data, state.willingness[0], harm_of_disclosure("tiny"))
+    z = utility(problem.truth.losses(selected[None])[0], selected).mean()
+    assert metrics["z"] == pytest.approx(z)  # the tiny world is retrained in play, too
+    assert metrics["z_retrained"] == pytest.approx(z)
+    assert metrics["test_loss"] > 0
+
+
+def test_text_and_picture():
+    env, problem = playing(ID, render_mode="rgb_array")
+    first = env.render()
+    assert first.shape == (600, 1200, 3)
+    assert first.dtype == np.uint8
+    action = np.ones(problem.width, dtype=np.int8)
+    action[0] = 0
+    env.step(action)
+    assert (env.render() != first).any()
+    text = problem.render(env.unwrapped.state, 0, "ansi")
+    assert "User 1 of" in text
+    titles = [problem.world.title(int(i)) for i in problem.game.data.training.item[: problem.width]]
+    assert titles[0][:20] in text
+    assert text.count("\n  out ") == 1
+    assert max(map(len, text.splitlines())) <= 100
