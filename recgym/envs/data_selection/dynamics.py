@@ -226,6 +226,12 @@ class DataSelection(Problem[State]):
         utility = Utility(self.game.data, willingness, p.harm_of_disclosure, p.cost)
         return utility(losses, selected)
 
+    def mean_utility(self, state: State) -> np.ndarray:
+        """(B,): mean z of all users by the backend; social rewards are its changes."""
+        selected = state.selected.astype(np.float64)
+        given = self.utilities(selected, state.willingness, np.zeros((1, self.n_users)))
+        return given.mean(axis=1) - self.backend.mean_losses(selected)
+
     def metrics(self, state: State) -> dict[str, np.ndarray]:
         """Means over the users at the present selection.
 
@@ -235,10 +241,9 @@ class DataSelection(Problem[State]):
         """
         selected = state.selected.astype(np.float64)
         losses = self.backend.mean_losses(selected)
-        costs = self.utilities(selected, state.willingness, np.zeros((1, self.n_users)))
         violation = self.game.data.by_user(selected * state.willingness)
         found = {
-            "z": costs.mean(axis=1) - losses,
+            "z": self.mean_utility(state),
             "loss": losses,
             "wv": violation.mean(axis=1),
             "kept": state.selected.mean(axis=1),

@@ -50,7 +50,7 @@ def view(problem: DataSelection, state: State, row: int) -> View:
         kept=state.selected[row, mine],
         shares=data.by_user(state.selected[row].astype(np.float64)) / data.lengths,
         z=float(z[user]),
-        mean_z=float(problem.metrics(state)["z"][row]),
+        mean_z=float(problem.mean_utility(state)[row]),
     )
 
 
