@@ -67,7 +67,7 @@ class Collaborative(nn.Module, ABC):
         """The final vectors (B, d) of users (B,) and (B', d) of items (B',)."""
 
     def scorer(self) -> Callable[[Tensor], Tensor]:
-        """:meth:`all_scores` for the parameters as they are now, without gradients.
+        """:meth:`all_scores` without gradients, for ranking; ask again after a training step.
 
         What does not depend on the users, such as a graph's convolution, is computed once.
         """
@@ -125,7 +125,7 @@ class InnerProduct(Collaborative):
 
     def scorer(self) -> Callable[[Tensor], Tensor]:
         with torch.no_grad():
-            user, item = (v.clone() for v in self.vectors())
+            user, item = (vectors.detach() for vectors in self.vectors())
         return lambda users: F.embedding(users, user) @ item.T
 
 

@@ -38,8 +38,7 @@ class RankingReport:
 
     def precision(self) -> np.ndarray:
         """Hits / k."""
-        hits: np.ndarray = self.hit.sum(axis=1)
-        return hits / self.k
+        return np.asarray(self.hit.sum(axis=1) / self.k)
 
     def f1(self) -> np.ndarray:
         """The harmonic mean of a user's precision and (uncapped) recall; 0 without a hit."""
