@@ -39,6 +39,8 @@ KEY_FILES = {
     "ml-1m": ("ratings.dat",),
     "ml-csv": ("ratings.csv",),
     "lastfm": ("user_taggedartists-timestamps.dat", "user_taggedartists.dat"),
+    "amazon": ("reviews_Beauty.json.gz", "reviews_Beauty.json"),
+    "gowalla": ("loc-gowalla_totalCheckins.txt.gz", "loc-gowalla_totalCheckins.txt"),
 }
 
 
@@ -80,7 +82,7 @@ def fetch(name: str, *, cache: str | Path | None = None, url: str | None = None)
                 f"if this repeats, download {entry.archive} from {entry.url} with a browser and "
                 "run `recgym data import PATH`."
             )
-        archive = Source(part)
+        archive = Source(part, name=entry.archive)
         _place(folder, archive, archive.names)
         part.unlink()
     return folder
@@ -107,7 +109,7 @@ def import_path(
         entry, source, files = _recognise_folder(path, wanted)
     else:
         entry = _recognise_archive(path, wanted)
-        source = Source(path)
+        source = Source(path, name=entry.archive)
         files = source.names
     folder = dataset_dir(entry.name, cache)
     with _locked(folder):
@@ -285,7 +287,9 @@ def _recognise_folder(path: Path, wanted: Dataset | None) -> tuple[Dataset, Sour
     log = read_folder(wanted or candidates[0], folder)
     if wanted is None:
         found = (log.n_users, log.n_items, len(log))
-        wanted = next((e for e in candidates if e.counts == found), candidates[0])
+        wanted = next(
+            (e for e in candidates if found in (e.counts, e.parquet_counts)), candidates[0]
+        )
     check_counts(wanted, log, folder)
     inside = Source(folder)
     return wanted, inside, [n for n in inside.names if inside.folder(n) == folder]

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from recgym.data import formats
+from recgym.data import formats, formats_valuation
 from recgym.data.frames import build
 from recgym.data.log import DataError, InteractionLog
 from recgym.data.sources import Source
@@ -30,10 +30,12 @@ def read(
     Args:
         path: MovieLens 100K (``u.data``), 1M (``ratings.dat``) or latest, 20M, 25M
             (``ratings.csv``); HetRec Last.fm 2K; RecBole's atomic files (``.inter``, ``.item``);
+            Amazon's reviews or ratings of a category (``reviews_X.json.gz``, ``ratings_X.csv``);
+            Gowalla's check-ins; LightGCN's ``train.txt`` and ``test.txt``;
             or a CSV, TSV or Parquet table of ``user_id, item_id[, rating][, timestamp]``, alone or
             as ``interactions.*`` with ``items.*`` (``item_id, title, genres``) beside it.
-        format: ``ml-100k``, ``ml-1m``, ``ml-csv``, ``lastfm``, ``recbole`` or ``plain``; found out
-            from the files' names by default.
+        format: ``ml-100k``, ``ml-1m``, ``ml-csv``, ``lastfm``, ``recbole``, ``amazon``,
+            ``gowalla``, ``lightgcn`` or ``plain``; found out from the files' names by default.
         items: a file of ``item_id[, title][, genres]`` to go with a plain table.
         name: what messages call the log; default the path's stem.
 
@@ -68,6 +70,8 @@ def detect(source: Source) -> str:
         return "lastfm"
     if any(n.endswith(".inter") for n in names):
         return "recbole"
+    if layout := formats_valuation.detect(names):
+        return layout
     if any(n.lower().endswith(TABLE_ENDINGS) for n in names):
         return "plain"
     raise DataError(
@@ -81,6 +85,8 @@ def _source(path: Path) -> Source:
     """One file of a known layout stands for the folder that it lies in."""
     if path.is_file():
         if path.name in ("u.data", "ratings.dat", *formats.TAGGINGS):
+            return Source(path.parent)
+        if formats_valuation.is_part(path):
             return Source(path.parent)
         if path.suffix == ".inter":
             return Source(path.parent, only=path.stem)
@@ -163,5 +169,8 @@ READERS: dict[str, Callable[[Source, str], InteractionLog]] = {
     "ml-csv": formats.movielens_csv,
     "lastfm": formats.lastfm,
     "recbole": formats.recbole,
+    "amazon": formats_valuation.amazon,
+    "gowalla": formats_valuation.gowalla,
+    "lightgcn": formats_valuation.lightgcn,
     "plain": plain,
 }

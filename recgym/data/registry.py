@@ -12,8 +12,10 @@ from recgym.data.log import DataError, InteractionLog
 from recgym.data.paths import dataset_dir, shared_dir
 from recgym.data.splits import k_core
 
+PARQUET = "interactions.parquet"
 VARIANTS = ("raw", "clean", "paper")
 GROUPLENS = "https://files.grouplens.org/datasets"
+AMAZON = "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles"
 RESEARCH = "Research only, not commercial; cite; do not share on (GroupLens)."
 REDISTRIBUTABLE = "Not commercial; cite; share on the same terms only (GroupLens)."
 
@@ -32,6 +34,8 @@ class Dataset:
     md5: str = ""
     format: str = ""  # of `recgym.data.read`
     counts: tuple[int, int, int] | None = None  # users, items, interactions of variant "raw"
+    # of an interactions.parquet that holds the paper's selection, where raw files hold more
+    parquet_counts: tuple[int, int, int] | None = None
     variants: tuple[str, ...] = ("raw", "clean")
     embedded: bool = False  # always present
 
@@ -107,6 +111,29 @@ DATASETS: Mapping[str, Dataset] = MappingProxyType(
                 counts=(1_892, 12_523, 71_064),
                 variants=VARIANTS,
             ),
+            Dataset(
+                "amazon-beauty",
+                "Amazon Beauty, reviews (2014)",
+                "Research only; cite; do not share on (J. McAuley, UCSD; Amazon).",
+                archive="reviews_Beauty.json.gz",
+                url=f"{AMAZON}/reviews_Beauty.json.gz",
+                md5="906aede3b59d160d57f418d009ccf948",
+                format="amazon",
+                parquet_counts=(8_159, 5_862, 98_566),
+                variants=VARIANTS,
+            ),
+            Dataset(
+                "gowalla",
+                "Gowalla, check-ins (2009-2010)",
+                "Research; cite E. Cho et al., KDD 2011 (SNAP, Stanford).",
+                archive="loc-gowalla_totalCheckins.txt.gz",
+                url="https://snap.stanford.edu/data/loc-gowalla_totalCheckins.txt.gz",
+                size=105_470_044,
+                md5="8ebd5ed2dd376d8982987c49429cb9f9",
+                format="gowalla",
+                parquet_counts=(29_858, 40_981, 1_027_370),
+                variants=VARIANTS,
+            ),
         )
     }
 )
@@ -136,7 +163,7 @@ def locate(name: str) -> Path | None:
     if folder.is_dir():
         return folder
     shared = shared_dir()
-    if shared is not None and (shared / name / "interactions.parquet").is_file():
+    if shared is not None and (shared / name / PARQUET).is_file():
         return shared / name
     return None
 
@@ -148,7 +175,9 @@ def load(name: str, variant: str = "clean") -> InteractionLog:
         name: one of :func:`names`.
         variant: ``"raw"`` is everything; ``"clean"`` its 5-core (users and items with at least five
             interactions); ``"paper"`` what the influence-path paper used (``ml-1m``,
-            ``lastfm-2k``). The synthetic world is always whole.
+            ``lastfm-2k``) or the data-valuation paper (``amazon-beauty``, ``gowalla``; where the
+            files are Parquet, they hold this selection and nothing else, also as ``"raw"``). The
+            synthetic world is always whole.
 
     Looks in the cache (``RECGYM_CACHE``), then in the folder named by ``RECGYM_SHARED_DATA``.
     Logs are immutable and kept in memory, so a second call costs nothing. MovieLens 1M from that
@@ -204,6 +233,11 @@ def _load(entry: Dataset, variant: str, folder: Path, files: tuple) -> Interacti
         return k_core(_load(entry, "raw", folder, files))
     from recgym.data import paper
 
+    if entry.parquet_counts:
+        from recgym.data.formats_valuation import of_paper
+
+        prepared = (folder / PARQUET).is_file()
+        return of_paper(_load(entry, "raw", folder, files), prepared=prepared)
     if entry.name == "ml-1m":
         return paper.capped(_load(entry, "raw", folder, files))
     return _lastfm_paper(entry, folder)
@@ -213,7 +247,7 @@ def read_folder(entry: Dataset, folder: Path) -> InteractionLog:
     """Everything, from the official files or from ``interactions.parquet``."""
     from recgym.data.readers import parquet_folder, read
 
-    if (folder / "interactions.parquet").is_file():
+    if (folder / PARQUET).is_file():
         return parquet_folder(folder, entry.name)
     return read(folder, format=entry.format, name=entry.name)
 
@@ -221,8 +255,10 @@ def read_folder(entry: Dataset, folder: Path) -> InteractionLog:
 def check_counts(entry: Dataset, log: InteractionLog, folder: Path) -> None:
     """Refuse a folder that holds something else, or less."""
     found = (log.n_users, log.n_items, len(log))
-    if entry.counts is not None and found != entry.counts:
-        expected = " / ".join(f"{n:,}" for n in entry.counts)
+    prepared = entry.parquet_counts and (folder / PARQUET).is_file()
+    counts = entry.parquet_counts if prepared else entry.counts
+    if counts is not None and found != counts:
+        expected = " / ".join(f"{n:,}" for n in counts)
         raise DataError(
             f"{folder}: {' / '.join(f'{n:,}' for n in found)} users, items and interactions, but "
             f"{entry.name} has {expected}. Get the complete data set "

@@ -19,10 +19,10 @@ class Source:
 
     A file is found at the top or one folder down (GroupLens' archives hold one folder, HetRec's
     hold none). Raises :class:`DataError` where the path is absent, the archive is truncated or an
-    entry of it points outside of the archive.
+    entry of it points outside of the archive. ``name`` is what a single file is called.
     """
 
-    def __init__(self, path: str | Path, *, only: str | None = None):
+    def __init__(self, path: str | Path, *, only: str | None = None, name: str = ""):
         self.path = Path(path)
         self._zip = False
         if not self.path.exists():
@@ -38,7 +38,7 @@ class Source:
                 (PurePosixPath(name).name, name) for name in zip_names(self.path)
             )
         else:
-            self._files = {self.path.name: str(self.path)}
+            self._files = {name or self.path.name: str(self.path)}
         if only is not None:
             self._files = {k: v for k, v in self._files.items() if PurePosixPath(k).stem == only}
 

@@ -8,12 +8,14 @@ import pytest
 
 from recgym import data
 from recgym.data import DataError, registry
+from recgym.data.download import KEY_FILES
 from recgym.data.paths import cache_dir
 
 
 def test_names_and_entries():
     assert data.names() == (
-        "ml-latest-small", "synthetic", "ml-100k", "ml-1m", "ml-20m", "ml-25m", "lastfm-2k"
+        "ml-latest-small", "synthetic", "ml-100k", "ml-1m", "ml-20m", "ml-25m", "lastfm-2k",
+        "amazon-beauty", "gowalla",
     )  # fmt: skip
     for name in data.names():
         entry = data.info(name)
@@ -21,7 +23,7 @@ def test_names_and_entries():
         if not entry.embedded:
             assert entry.url.endswith("/" + entry.archive)
             assert len(entry.sha256) == 64 or len(entry.md5) == 32
-            assert entry.format in ("ml-100k", "ml-1m", "ml-csv", "lastfm")
+            assert entry.format in KEY_FILES
 
 
 def test_unknown_name_lists_the_known():

@@ -42,7 +42,7 @@ class RankingReport:
 
     def f1(self) -> np.ndarray:
         """The harmonic mean of a user's precision and (uncapped) recall; 0 without a hit."""
-        return 2 * self.hit.sum(axis=1) / (self.k + self.relevant)
+        return 2 * np.asarray(self.hit.sum(axis=1)) / (self.k + self.relevant)
 
     def hit_rate(self) -> np.ndarray:
         """1 if the list holds a test item."""
@@ -70,7 +70,7 @@ class RankingReport:
         for place in self.lists.T:
             found |= member[place]
         n = member.shape[1]
-        return found.sum(axis=1) / (min(self.k, n) if of_list else n)
+        return np.asarray(found.sum(axis=1) / (min(self.k, n) if of_list else n))
 
     def intra_list_distance(self) -> np.ndarray:
         """ILD: the share of pairs of items in the list whose categories differ.
