@@ -123,6 +123,19 @@ def test_chunks_make_no_difference_and_scores_are_not_changed():
     assert np.array_equal(scores, before)
 
 
+@pytest.mark.filterwarnings("error")
+def test_one_row_for_all_users():
+    """Popularity, broadcast: read-only, and full of ties."""
+    _, train, test, _ = world()
+    score = np.arange(N) // 10
+    report = ranking.rank_all(
+        lambda users: np.broadcast_to(score, (len(users), N)),
+        *map(sp.csr_matrix, (np.zeros_like(train), test)),
+        3,
+    )
+    assert (report.lists == [50, 51, 52]).all()
+
+
 def test_a_list_longer_than_what_is_unseen_ends_with_padding():
     scores = np.arange(5.0)[None]
     train, test = np.array([[1, 1, 1, 0, 0]]), np.array([[0, 0, 0, 1, 0]])

@@ -67,7 +67,10 @@ def rank_all(
     for start in range(0, len(users), chunk):
         part = users[start : start + chunk]
         with torch.no_grad():
-            scores = torch.as_tensor(score_chunk(torch.as_tensor(part)))
+            found = score_chunk(torch.as_tensor(part))
+        if isinstance(found, np.ndarray):
+            found = np.require(found, requirements="W")  # torch warns of what is read-only
+        scores = torch.as_tensor(found)
         if scores.shape != (len(part), n_items):
             raise ValueError(
                 f"score_chunk gave {tuple(scores.shape)} for {len(part)} users and {n_items} items."

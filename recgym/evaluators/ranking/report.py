@@ -46,7 +46,7 @@ class RankingReport:
 
     def hit_rate(self) -> np.ndarray:
         """1 if the list holds a test item."""
-        return self.hit.any(axis=1).astype(np.float64)
+        return np.asarray(self.hit.any(axis=1), np.float64)
 
     def ndcg(self) -> np.ndarray:
         """Σ 1/log2(1 + place of a hit), divided by its value for min(k, |T_u|) hits in front."""
