@@ -38,7 +38,7 @@ def take(runs: Path, target: Path) -> list[Path]:
     """The committed files of a folder of runs."""
     if (runs / summary.RUNS).is_file() or not list(runs.glob("*-seed*.csv")):
         target.mkdir(parents=True, exist_ok=True)
-        found = sorted([*runs.glob("*.csv"), *runs.glob("figure.png")])
+        found = sorted([*runs.glob("*.csv"), *runs.glob("*.png")])
         if not found:
             raise BenchmarkError(f"{runs} holds neither runs nor the CSVs of a study")
         return [Path(shutil.copyfile(path, target / path.name)) for path in found]

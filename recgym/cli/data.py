@@ -101,10 +101,10 @@ def info_(
     table.add_row("Terms", entry.licence)
     table.add_row("Variants", ", ".join(entry.variants))
     if entry.archive:
-        kind = "sha256" if entry.sha256 else "md5"
+        kind, checksum = entry.checksum
         size = f" ({entry.size / 1e6:.1f} MB)" if entry.size else ""
         table.add_row("Archive", f"{entry.url}{size}")
-        table.add_row("Checksum", f"{kind} {getattr(entry, kind)}")
+        table.add_row("Checksum", f"{kind} {checksum}" if kind else "none known; counted instead")
     table.add_row("Here", _where(name) + (f": {folder}" if (folder := data.locate(name)) else ""))
     if log is not None:
         table.add_row("Variant shown", variant)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from recgym.data.log import DataError, InteractionLog
 from recgym.data.registry import Dataset, info, load, locate, names
+from recgym.data.selection_split import LeaveTwoOut, subsample
 from recgym.data.splits import (
     Segments,
     drop_most_popular,
@@ -29,6 +30,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "InteractionLog",
+    "LeaveTwoOut",
     "Segments",
     "drop_most_popular",
     "fetch",
@@ -44,6 +46,7 @@ __all__ = [
     "read",
     "segments",
     "sequences",
+    "subsample",
     "windows",
 ]
 

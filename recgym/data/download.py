@@ -16,14 +16,25 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import mkdtemp
 
 from filelock import FileLock
 
-from recgym.data.log import DataError
+from recgym.data import commerce
+from recgym.data.log import DataError, InteractionLog
 from recgym.data.paths import dataset_dir
-from recgym.data.registry import DATASETS, Dataset, check_counts, info, read_folder
+from recgym.data.readers import READERS, detect, read, source_of
+from recgym.data.registry import (
+    DATASETS,
+    PARQUET,
+    Dataset,
+    absent,
+    check_counts,
+    info,
+    read_folder,
+)
 from recgym.data.sources import Source
 
 logger = logging.getLogger("recgym.data")
@@ -33,14 +44,25 @@ ATTEMPTS = 4  # connections in a row that bring nothing new
 PAUSE = 0.5  # seconds before the first new attempt; doubled each time
 TIMEOUT = 30  # seconds without a byte
 NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
-# The file by which each layout is known
+# The file by which each layout is known, as patterns
 KEY_FILES = {
     "ml-100k": ("u.data",),
     "ml-1m": ("ratings.dat",),
     "ml-csv": ("ratings.csv",),
     "lastfm": ("user_taggedartists-timestamps.dat", "user_taggedartists.dat"),
-    "amazon": ("reviews_Beauty.json.gz", "reviews_Beauty.json"),
-    "gowalla": ("loc-gowalla_totalCheckins.txt.gz", "loc-gowalla_totalCheckins.txt"),
+    "diginetica": ("train-item-views.csv",),
+    "steam-200k": ("steam-200k.csv",),
+    "amazon": ("reviews_*.json", "reviews_*.json.gz", "ratings_*.csv", "ratings_*.csv.gz"),
+    "recbole": ("*.inter",),
+    "gowalla": ("loc-gowalla_totalCheckins.txt", "loc-gowalla_totalCheckins.txt.gz"),
+}
+# Of layouts whose files come in large archives or alone in a folder of downloads: what is copied
+COPIED = {
+    "diginetica": ("train-item-views.csv", "product-categories.csv"),
+    "steam-200k": KEY_FILES["steam-200k"],
+    "amazon": (*KEY_FILES["amazon"], "meta_*.json", "meta_*.json.gz"),
+    "recbole": ("*.inter", "*.item"),
+    "gowalla": KEY_FILES["gowalla"],
 }
 
 
@@ -62,6 +84,8 @@ def fetch(name: str, *, cache: str | Path | None = None, url: str | None = None)
     if not entry.archive:
         raise DataError(f"{name} is part of recgym: there is nothing to fetch. Just load it.")
     folder = dataset_dir(name, cache)
+    if entry.by_hand and not folder.is_dir():
+        raise DataError(absent(entry))
     with _locked(folder):
         if folder.is_dir():
             return folder
@@ -83,6 +107,12 @@ def fetch(name: str, *, cache: str | Path | None = None, url: str | None = None)
                 "run `recgym data import PATH`."
             )
         archive = Source(part, name=entry.archive)
+        if not entry.checksum[0]:
+            try:
+                check_counts(entry, READERS[entry.format](archive, entry.name), part)
+            except DataError:
+                part.unlink()
+                raise
         _place(folder, archive, archive.names)
         part.unlink()
     return folder
@@ -91,10 +121,11 @@ def fetch(name: str, *, cache: str | Path | None = None, url: str | None = None)
 def import_path(
     path: str | Path, name: str | None = None, *, cache: str | Path | None = None
 ) -> Path:
-    """Copy a downloaded archive, or an unpacked folder, into the cache; return its folder there.
+    """Copy a downloaded file, or an unpacked folder, into the cache; return its folder there.
 
-    An archive is recognised by its checksum; a folder by its layout and its counts of users, items
-    and interactions, which must be those of the data set. ``name`` says which one it should be.
+    A file is recognised by its checksum where one is known; others, and folders, by their layout
+    and their counts of users, items and interactions, which must be those of the data set.
+    ``name`` says which one it should be.
 
     Raises:
         DataError: not a data set that is known, another one than ``name``, damaged, incomplete.
@@ -108,9 +139,7 @@ def import_path(
     if path.is_dir():
         entry, source, files = _recognise_folder(path, wanted)
     else:
-        entry = _recognise_archive(path, wanted)
-        source = Source(path, name=entry.archive)
-        files = source.names
+        entry, source, files = _recognise_file(path, wanted)
     folder = dataset_dir(entry.name, cache)
     with _locked(folder):
         _place(folder, source, files)
@@ -119,8 +148,7 @@ def import_path(
 
 def checksum_error(entry: Dataset, path: Path) -> str:
     """What is wrong with a file's checksum, or the empty string."""
-    kind = "sha256" if entry.sha256 else "md5"
-    expected = getattr(entry, kind)
+    kind, expected = entry.checksum
     if not expected:
         return ""
     found = _digest(path, kind)
@@ -247,37 +275,88 @@ def _chunk(response) -> bytes:
         raise ConnectionError(str(error)) from error
 
 
-def _recognise_archive(path: Path, wanted: Dataset | None) -> Dataset:
-    candidates = [e for e in DATASETS.values() if e.archive]
+def _recognise_file(path: Path, wanted: Dataset | None) -> tuple[Dataset, Source, list[str]]:
+    entries = [e for e in DATASETS.values() if e.archive]
     if wanted is None:
-        for entry in candidates:
-            if not checksum_error(entry, path):
-                return entry
-        wanted = next((e for e in candidates if e.archive == path.name), None)
-        if wanted is None:
-            raise DataError(
-                f"{path}: not an official archive of {', '.join(e.name for e in candidates)}. "
-                "Read your own files with recgym.data.read(PATH)."
-            )
-    if wrong := checksum_error(wanted, path):
+        wanted = next((e for e in entries if e.checksum[0] and not checksum_error(e, path)), None)
+    if wanted is None:
+        wanted = next((e for e in entries if e.archive == path.name), None)
+    counted = _counted(path)
+    if wanted is None and not counted:
         raise DataError(
-            f"{path}: {wrong}, so it is not the complete {wanted.archive}. Download it again from "
-            f"{wanted.url}; or unpack it and import the folder, whose content is then counted."
+            f"{path}: not an official archive of {', '.join(e.name for e in entries)}. "
+            "Read your own files with recgym.data.read(PATH)."
         )
-    return wanted
+    if wanted is not None and wanted.checksum[0]:
+        wrong = checksum_error(wanted, path)
+        if not wrong:
+            own = path.name == wanted.archive
+            source = source_of(path) if own else Source(path, name=wanted.archive)
+            return wanted, source, _copied(wanted, source.names)
+        if wanted not in counted:
+            raise DataError(
+                f"{path}: {wrong}, so it is not the complete {wanted.archive}. Download it again "
+                f"from {wanted.url}; or unpack it and import the folder, whose content is then "
+                "counted."
+            )
+    entry = wanted or counted[0]
+    log = read(path, format=entry.format, name=entry.name)
+    if wanted is None:
+        entry = _by_counts(counted, log, parquet=False)
+    check_counts(entry, log, path)
+    source = source_of(path)
+    return entry, source, _copied(entry, source.names)
+
+
+def _counted(path: Path) -> list[Dataset]:
+    """Data sets that a file, or a zip of any name, may be by its layout, and its content decides.
+
+    Either no checksum is known, or the file is another than the one whose checksum is known.
+    """
+    try:
+        source = source_of(path)
+        found = _of_layout(detect(source), source.names)
+    except DataError:
+        return []
+    return [
+        e
+        for e in found
+        if not e.checksum[0]
+        or (e.counts and commerce.category(e.archive) and e.archive not in source.names)
+    ]
+
+
+def _of_layout(layout: str | None, names: Iterable[str]) -> list[Dataset]:
+    """The data sets of a layout, or of any; those of Amazon's categories in the names come alone.
+
+    Where the names show no category of a known data set, all of them may be meant.
+    """
+    found = [e for e in DATASETS.values() if e.archive and layout in (None, e.format)]
+    shown = {commerce.category(n) for n in names} - {None}
+    return [e for e in found if commerce.category(e.archive) in shown] or found
+
+
+def _by_counts(entries: list[Dataset], log: InteractionLog, *, parquet: bool) -> Dataset:
+    """The one that has these counts, or the first."""
+    found = (log.n_users, log.n_items, len(log))
+    return next((e for e in entries if found in e.known_counts(parquet=parquet)), entries[0])
+
+
+def _copied(entry: Dataset, names: Iterable[str]) -> list[str]:
+    patterns = COPIED.get(entry.format, ("*",))
+    return [n for n in names if any(fnmatchcase(n, p) for p in (*patterns, "*.parquet"))]
 
 
 def _recognise_folder(path: Path, wanted: Dataset | None) -> tuple[Dataset, Source, list[str]]:
-    from recgym.data.readers import detect
-
     source = Source(path)
-    if "interactions.parquet" in source:
-        keys, layout = ("interactions.parquet",), None
+    if PARQUET in source:
+        layout, names, keys = None, (PARQUET,), (PARQUET,)
     else:
         layout = detect(source)
+        names = commerce.amazon_files(source) if layout == "amazon" else source.names
         keys = KEY_FILES.get(layout, ())
-    key = next((k for k in keys if k in source), None)
-    candidates = [e for e in DATASETS.values() if e.archive and layout in (None, e.format)]
+    key = next((n for k in keys for n in names if fnmatchcase(n, k)), None)
+    candidates = _of_layout(layout, names)
     if key is None or not candidates or (wanted is not None and wanted not in candidates):
         what = "a data set that recgym knows" if wanted is None else wanted.name
         raise DataError(
@@ -285,11 +364,9 @@ def _recognise_folder(path: Path, wanted: Dataset | None) -> tuple[Dataset, Sour
         )
     folder = source.folder(key)
     log = read_folder(wanted or candidates[0], folder)
-    if wanted is None:
-        found = (log.n_users, log.n_items, len(log))
-        wanted = next(
-            (e for e in candidates if found in (e.counts, e.parquet_counts)), candidates[0]
-        )
-    check_counts(wanted, log, folder)
+    entry = wanted or _by_counts(candidates, log, parquet=layout is None)
+    check_counts(entry, log, folder)
     inside = Source(folder)
-    return wanted, inside, [n for n in inside.names if inside.folder(n) == folder]
+    files = commerce.amazon_beside(key) or inside.names
+    files = [n for n in files if n in inside and inside.folder(n) == folder]
+    return entry, inside, _copied(entry, files)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from recgym.data import formats, formats_valuation
+from recgym.data import adjacency, checkins, commerce, formats
 from recgym.data.frames import build
 from recgym.data.log import DataError, InteractionLog
 from recgym.data.sources import Source
@@ -29,13 +29,15 @@ def read(
 
     Args:
         path: MovieLens 100K (``u.data``), 1M (``ratings.dat``) or latest, 20M, 25M
-            (``ratings.csv``); HetRec Last.fm 2K; RecBole's atomic files (``.inter``, ``.item``);
-            Amazon's reviews or ratings of a category (``reviews_X.json.gz``, ``ratings_X.csv``);
-            Gowalla's check-ins; LightGCN's ``train.txt`` and ``test.txt``;
-            or a CSV, TSV or Parquet table of ``user_id, item_id[, rating][, timestamp]``, alone or
-            as ``interactions.*`` with ``items.*`` (``item_id, title, genres``) beside it.
-        format: ``ml-100k``, ``ml-1m``, ``ml-csv``, ``lastfm``, ``recbole``, ``amazon``,
-            ``gowalla``, ``lightgcn`` or ``plain``; found out from the files' names by default.
+            (``ratings.csv``); HetRec Last.fm 2K; Diginetica (``train-item-views.csv``);
+            ``steam-200k.csv``; Amazon (``reviews_*.json[.gz]`` with ``meta_*.json[.gz]``, or
+            ``ratings_*.csv[.gz]``); RecBole's atomic files (``.inter``, ``.item``); Gowalla's
+            check-ins; LightGCN's ``train.txt`` and ``test.txt``; or a CSV, TSV or Parquet table of
+            ``user_id, item_id[, rating][, timestamp]``, alone or as ``interactions.*`` with
+            ``items.*`` (``item_id, title, genres``) beside it.
+        format: ``ml-100k``, ``ml-1m``, ``ml-csv``, ``lastfm``, ``diginetica``, ``steam-200k``,
+            ``amazon``, ``recbole``, ``gowalla``, ``lightgcn`` or ``plain``; found out from the
+            files' names by default.
         items: a file of ``item_id[, title][, genres]`` to go with a plain table.
         name: what messages call the log; default the path's stem.
 
@@ -45,7 +47,7 @@ def read(
         DataError: names the file, the line and the cure.
     """
     path = Path(path)
-    source = _source(path)
+    source = source_of(path)
     format = format or detect(source)
     if format not in READERS:
         raise DataError(f"format {format!r} is not known. Known: {', '.join(READERS)}.")
@@ -68,28 +70,40 @@ def detect(source: Source) -> str:
         return "ml-csv"
     if any(n in names for n in formats.TAGGINGS):
         return "lastfm"
+    if commerce.VIEWS in names:
+        return "diginetica"
+    if commerce.STEAM in names:
+        return "steam-200k"
     if any(n.endswith(".inter") for n in names):
         return "recbole"
-    if layout := formats_valuation.detect(names):
-        return layout
+    if commerce.amazon_files(source):
+        return "amazon"
+    if any(checkins.FILES.fullmatch(n) for n in names):
+        return "gowalla"
+    if set(adjacency.FILES) <= set(names):
+        return "lightgcn"
     if any(n.lower().endswith(TABLE_ENDINGS) for n in names):
         return "plain"
     raise DataError(
         f"{source.path}: no layout that is known (found {', '.join(sorted(names)[:5]) or 'no file'}"
-        f"). Give a MovieLens, HetRec Last.fm or RecBole folder or zip, or a "
+        f"). Give the folder, zip or file of a data set (`recgym data list`), or a "
         "CSV, TSV or Parquet file with the columns user_id, item_id[, rating][, timestamp]."
     )
 
 
-def _source(path: Path) -> Source:
+def source_of(path: Path) -> Source:
     """One file of a known layout stands for the folder that it lies in."""
     if path.is_file():
-        if path.name in ("u.data", "ratings.dat", *formats.TAGGINGS):
+        if path.name in ("u.data", "ratings.dat", commerce.VIEWS, *formats.TAGGINGS):
             return Source(path.parent)
-        if formats_valuation.is_part(path):
-            return Source(path.parent)
+        if beside := commerce.amazon_beside(path.name):
+            return Source(path.parent, only=beside)
+        if path.name in adjacency.FILES and all(
+            (path.parent / f).is_file() for f in adjacency.FILES
+        ):
+            return Source(path.parent, only=adjacency.FILES)
         if path.suffix == ".inter":
-            return Source(path.parent, only=path.stem)
+            return Source(path.parent, only=(path.name, f"{path.stem}.item"))
         if path.stem == "interactions" or (
             path.name == "ratings.csv" and (path.parent / "movies.csv").exists()
         ):
@@ -168,9 +182,11 @@ READERS: dict[str, Callable[[Source, str], InteractionLog]] = {
     "ml-1m": formats.movielens_1m,
     "ml-csv": formats.movielens_csv,
     "lastfm": formats.lastfm,
+    "diginetica": commerce.diginetica,
+    "steam-200k": commerce.steam,
+    "amazon": commerce.amazon,
     "recbole": formats.recbole,
-    "amazon": formats_valuation.amazon,
-    "gowalla": formats_valuation.gowalla,
-    "lightgcn": formats_valuation.lightgcn,
+    "gowalla": checkins.gowalla,
+    "lightgcn": adjacency.lightgcn,
     "plain": plain,
 }

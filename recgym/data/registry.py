@@ -17,6 +17,9 @@ VARIANTS = ("raw", "clean", "paper")
 GROUPLENS = "https://files.grouplens.org/datasets"
 AMAZON = "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles"
 RESEARCH = "Research only, not commercial; cite; do not share on (GroupLens)."
+IFRQE = (
+    "https://raw.githubusercontent.com/Paitesanshi/IFRQE/0aee8430835c2d70d017ad2fa1518caff88a91e2"
+)
 REDISTRIBUTABLE = "Not commercial; cite; share on the same terms only (GroupLens)."
 
 
@@ -34,10 +37,24 @@ class Dataset:
     md5: str = ""
     format: str = ""  # of `recgym.data.read`
     counts: tuple[int, int, int] | None = None  # users, items, interactions of variant "raw"
-    # of an interactions.parquet that holds the paper's selection, where raw files hold more
+    editions: tuple[tuple[int, int, int], ...] = ()  # published counts of other official files
+    # of an interactions.parquet that holds a paper's selection, where official files hold more
     parquet_counts: tuple[int, int, int] | None = None
     variants: tuple[str, ...] = ("raw", "clean")
     embedded: bool = False  # always present
+    by_hand: bool = False  # the address is a page that wants an account
+
+    @property
+    def checksum(self) -> tuple[str, str]:
+        """Kind and value; ``("", "")`` where none is known and the content is counted instead."""
+        kind = "sha256" if self.sha256 else "md5" if self.md5 else ""
+        return kind, self.sha256 or self.md5
+
+    def known_counts(self, *, parquet: bool) -> tuple[tuple[int, int, int], ...]:
+        """What its Parquet, or its official files, may count; empty where anything goes."""
+        if parquet and self.parquet_counts:
+            return (self.parquet_counts,)
+        return (self.counts, *self.editions) if self.counts else ()
 
 
 def _movielens(name: str, title: str, **fields) -> Dataset:
@@ -112,6 +129,50 @@ DATASETS: Mapping[str, Dataset] = MappingProxyType(
                 variants=VARIANTS,
             ),
             Dataset(
+                "diginetica",
+                "Diginetica, views by session (CIKM Cup 2016)",
+                "Terms of the CIKM Cup 2016: no open licence, do not share on.",
+                archive="train-item-views.csv",
+                url="https://competitions.codalab.org/competitions/11161",
+                format="diginetica",
+                counts=(202_633, 43_097, 982_961),
+                editions=((310_324, 122_993, 1_235_380),),
+                variants=VARIANTS,
+                by_hand=True,
+            ),
+            Dataset(
+                "steam-200k",
+                "Steam, 200,000 purchases and plays (Kaggle)",
+                "Terms of its Kaggle page: do not share on.",
+                archive="steam-200k.csv",
+                url="https://www.kaggle.com/datasets/tamber/steam-video-games",
+                format="steam-200k",
+                counts=(12_393, 5_155, 128_804),
+                by_hand=True,
+            ),
+            Dataset(
+                "amazon-video-games",
+                "Amazon Video Games (2014)",
+                "No open licence; research use, cite McAuley et al.; do not share on.",
+                archive="reviews_Video_Games_5.json.gz",
+                url=f"{AMAZON}/reviews_Video_Games_5.json.gz",
+                format="amazon",
+                counts=(31_013, 23_715, 287_107),
+                # the 5-core, and all reviews or ratings
+                editions=((24_303, 10_672, 231_780), (826_767, 50_210, 1_324_753)),
+            ),
+            Dataset(
+                "ifrqe-simulation",
+                "Simulated world of the IFRQE paper's authors",
+                "No licence stated by its authors: do not share on.",
+                archive="simulation.inter",
+                url=f"{IFRQE}/dataset/simulation/simulation.inter",
+                size=255_787,
+                sha256="871e9e5206a8897831bcb81d75da9835dec9c23e1b662d67c242c8644fede184",
+                format="recbole",
+                counts=(1_000, 1_000, 12_305),
+            ),
+            Dataset(
                 "amazon-beauty",
                 "Amazon Beauty, reviews (2014)",
                 "Research only; cite; do not share on (J. McAuley, UCSD; Amazon).",
@@ -119,6 +180,8 @@ DATASETS: Mapping[str, Dataset] = MappingProxyType(
                 url=f"{AMAZON}/reviews_Beauty.json.gz",
                 md5="906aede3b59d160d57f418d009ccf948",
                 format="amazon",
+                counts=(1_210_271, 249_274, 2_023_070),
+                editions=((22_363, 12_101, 198_502),),  # the 5-core
                 parquet_counts=(8_159, 5_862, 98_566),
                 variants=VARIANTS,
             ),
@@ -163,9 +226,10 @@ def locate(name: str) -> Path | None:
     if folder.is_dir():
         return folder
     shared = shared_dir()
-    if shared is not None and (shared / name / PARQUET).is_file():
-        return shared / name
-    return None
+    if shared is None:
+        return None
+    files = (PARQUET, entry.archive)
+    return shared / name if any((shared / name / file).is_file() for file in files) else None
 
 
 def load(name: str, variant: str = "clean") -> InteractionLog:
@@ -174,10 +238,10 @@ def load(name: str, variant: str = "clean") -> InteractionLog:
     Args:
         name: one of :func:`names`.
         variant: ``"raw"`` is everything; ``"clean"`` its 5-core (users and items with at least five
-            interactions); ``"paper"`` what the influence-path paper used (``ml-1m``,
-            ``lastfm-2k``) or the data-valuation paper (``amazon-beauty``, ``gowalla``; where the
-            files are Parquet, they hold this selection and nothing else, also as ``"raw"``). The
-            synthetic world is always whole.
+            interactions); ``"paper"`` what the influence-path paper (``ml-1m``, ``lastfm-2k``),
+            the data-selection paper (``diginetica``) or the data-valuation paper used
+            (``amazon-beauty``, ``gowalla``; where the files are Parquet, they hold this selection
+            and nothing else, also as ``"raw"``). The synthetic world is always whole.
 
     Looks in the cache (``RECGYM_CACHE``), then in the folder named by ``RECGYM_SHARED_DATA``.
     Logs are immutable and kept in memory, so a second call costs nothing. MovieLens 1M from that
@@ -205,6 +269,11 @@ def load(name: str, variant: str = "clean") -> InteractionLog:
 
 def absent(entry: Dataset) -> str:
     """The sentence that gets a data set."""
+    if entry.by_hand:
+        return (
+            f"{entry.name} is not on this machine: download {entry.archive} from {entry.url} (it "
+            "wants an account) and run `recgym data import PATH`."
+        )
     return (
         f"{entry.name} is not on this machine: run `recgym data fetch {entry.name}`, or, without a "
         f"network, download {entry.archive} from {entry.url} and run `recgym data import PATH`."
@@ -234,12 +303,13 @@ def _load(entry: Dataset, variant: str, folder: Path, files: tuple) -> Interacti
     from recgym.data import paper
 
     if entry.parquet_counts:
-        from recgym.data.formats_valuation import of_paper
-
         prepared = (folder / PARQUET).is_file()
-        return of_paper(_load(entry, "raw", folder, files), prepared=prepared)
+        return paper.valuation(_load(entry, "raw", folder, files), prepared=prepared)
     if entry.name == "ml-1m":
         return paper.capped(_load(entry, "raw", folder, files))
+    if entry.name == "diginetica":
+        raw = _load(entry, "raw", folder, files)
+        return paper.diginetica(raw, cut=len(raw) == entry.editions[0][2])
     return _lastfm_paper(entry, folder)
 
 
@@ -255,14 +325,14 @@ def read_folder(entry: Dataset, folder: Path) -> InteractionLog:
 def check_counts(entry: Dataset, log: InteractionLog, folder: Path) -> None:
     """Refuse a folder that holds something else, or less."""
     found = (log.n_users, log.n_items, len(log))
-    prepared = entry.parquet_counts and (folder / PARQUET).is_file()
-    counts = entry.parquet_counts if prepared else entry.counts
-    if counts is not None and found != counts:
-        expected = " / ".join(f"{n:,}" for n in counts)
+    known = entry.known_counts(parquet=(folder / PARQUET).is_file())
+    if known and found not in known:
+        expected = " or ".join(" / ".join(f"{n:,}" for n in counts) for counts in known)
+        get = entry.url if entry.by_hand else f"`recgym data fetch {entry.name}`"
         raise DataError(
             f"{folder}: {' / '.join(f'{n:,}' for n in found)} users, items and interactions, but "
             f"{entry.name} has {expected}. Get the complete data set "
-            f"(`recgym data fetch {entry.name}`), or read your own with recgym.data.read(PATH)."
+            f"({get}), or read your own with recgym.data.read(PATH)."
         )
 
 

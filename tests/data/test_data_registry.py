@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+from fnmatch import fnmatchcase
+from pathlib import Path
 
 import data_layouts as layouts
 import data_tiny as tiny
@@ -8,22 +10,38 @@ import pytest
 
 from recgym import data
 from recgym.data import DataError, registry
-from recgym.data.download import KEY_FILES
+from recgym.data.download import COPIED, KEY_FILES
 from recgym.data.paths import cache_dir
+from recgym.data.readers import READERS
 
 
 def test_names_and_entries():
     assert data.names() == (
         "ml-latest-small", "synthetic", "ml-100k", "ml-1m", "ml-20m", "ml-25m", "lastfm-2k",
+        "diginetica", "steam-200k", "amazon-video-games", "ifrqe-simulation",
         "amazon-beauty", "gowalla",
     )  # fmt: skip
     for name in data.names():
         entry = data.info(name)
         assert entry.licence.endswith(".")
         if not entry.embedded:
-            assert entry.url.endswith("/" + entry.archive)
-            assert len(entry.sha256) == 64 or len(entry.md5) == 32
+            assert entry.by_hand or entry.url.endswith("/" + entry.archive)
+            kind, checksum = entry.checksum
+            assert len(checksum) == {"sha256": 64, "md5": 32, "": 0}[kind]
+            assert entry.counts or (kind and entry.parquet_counts)
+            assert entry.format in READERS
             assert entry.format in KEY_FILES
+            assert any(fnmatchcase(entry.archive, p) for p in COPIED.get(entry.format, "*"))
+
+
+def test_page_lists_them_as_the_registry_does():
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert [row[0].strip("| `") for row in rows] == list(data.names())
+    for row, name in zip(rows, data.names(), strict=True):
+        entry = data.info(name)
+        counts = " / ".join(f"{n:,}" for n in entry.counts) if entry.counts else "any"
+        assert row[1:] == [entry.title, counts, ", ".join(entry.variants), f"{entry.licence} |"]
 
 
 def test_unknown_name_lists_the_known():
@@ -44,6 +62,16 @@ def test_absent_says_how_to_get_it():
     assert "ml-1m.zip from https://files.grouplens.org/datasets/movielens/ml-1m.zip" in message
     assert "`recgym data import PATH`" in message
     assert "\n" not in message
+
+
+def test_absent_and_behind_an_account():
+    for call in (data.load, data.fetch):
+        with pytest.raises(DataError) as raised:
+            call("steam-200k")
+        message = str(raised.value)
+        assert "download steam-200k.csv from https://www.kaggle.com/" in message
+        assert "`recgym data import PATH`" in message
+        assert "data fetch" not in message
 
 
 def test_cache_folder(monkeypatch, tmp_path):

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from recgym import data
+from recgym.data import willingness
 from recgym.data.registry import _load
+from recgym.data.selection_split import LeaveTwoOut
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +25,14 @@ COUNTS = [
     ("lastfm-2k", "raw", 1_892, 12_523, 71_064),
     ("lastfm-2k", "clean", 1_090, 3_646, 52_551),
     ("lastfm-2k", "paper", 896, 2_682, 28_220),
+    ("diginetica", "raw", 202_633, 43_097, 982_961),
+    ("diginetica", "clean", 71_110, 29_197, 572_933),
+    ("steam-200k", "raw", 12_393, 5_155, 128_804),
+    ("steam-200k", "clean", 3_726, 2_628, 110_176),
+    ("amazon-video-games", "raw", 31_013, 23_715, 287_107),
+    ("amazon-video-games", "clean", 24_303, 10_672, 231_780),
+    ("ifrqe-simulation", "raw", 1_000, 1_000, 12_305),
+    ("ifrqe-simulation", "clean", 999, 988, 12_257),
     ("amazon-beauty", "raw", 8_159, 5_862, 98_566),
     ("amazon-beauty", "paper", 8_159, 5_862, 98_566),
     ("gowalla", "paper", 29_858, 40_981, 1_027_370),
@@ -111,5 +121,52 @@ def test_other_folders_can_be_read(shared_data):
     assert len(log.genre_names) == 41
     assert (log.genres.sum(axis=1) == 1).all()
     assert len(data.read(shared_data / "amazon-beauty")) == 98_566
+    assert len(data.read(shared_data / "gowalla")) == 1_027_370
     simulated = data.read(shared_data / "ifrqe-simulation")
     assert (simulated.n_users, simulated.n_items, len(simulated)) == (1_000, 1_000, 12_305)
+
+
+def test_diginetica_of_the_paper():
+    log = data.load("diginetica", "paper")
+    assert (log.n_users, log.n_items, len(log)) == (2_879, 10_835, 17_268)
+    lengths = np.diff(log.offsets)
+    assert (lengths.min(), lengths.max()) == (5, 16)
+    assert (log.popularity.min(), log.popularity.max()) == (1, 8)
+    split = LeaveTwoOut.of(log)
+    assert (len(split.train), split.excluded, split.repeated) == (11_510, 0, 0)
+    # Table 1: willingness violation of the base model, β uniform, is half of the training events
+    assert len(split.train) / log.n_users / 2 == pytest.approx(2.01, abs=0.02)
+
+
+def test_official_5_core_of_video_games_is_the_clean_variant():
+    clean = data.load("amazon-video-games")
+    assert (clean.n_users, clean.n_items, len(clean)) in data.info("amazon-video-games").editions
+
+
+def test_steam_has_genres_and_no_repeats():
+    log = data.load("steam-200k", "raw")
+    assert log.genres.any(axis=1).mean() == pytest.approx(0.72, abs=0.005)
+    assert LeaveTwoOut.of(log).repeated == 0
+    assert willingness.draw("rarity", log, 0).min() == 0.5
+    with pytest.raises(data.DataError, match="diginetica: no item has a category"):
+        willingness.draw("rarity", data.load("diginetica", "paper"), 0)
+
+
+def test_import_of_the_simulated_world(shared_data, monkeypatch, own_cache):
+    monkeypatch.delenv("RECGYM_SHARED_DATA")
+    folder = shared_data / "ifrqe-simulation"
+    for path in (folder, folder / "simulation.inter"):
+        assert data.import_path(path) == own_cache / "datasets" / "ifrqe-simulation"
+        assert len(data.load("ifrqe-simulation", "raw")) == 12_305
+
+
+@pytest.mark.parametrize("name", ["amazon-beauty", "amazon-video-games", "gowalla"])
+def test_import_of_parquet_goes_by_its_counts(shared_data, monkeypatch, own_cache, name):
+    monkeypatch.delenv("RECGYM_SHARED_DATA")
+    assert data.import_path(shared_data / name) == own_cache / "datasets" / name
+    assert data.load(name, "raw").name == name
+
+
+def test_import_of_another_category(shared_data):
+    with pytest.raises(data.DataError, match=r"but amazon-beauty has 8,159 / 5,862 / 98,566\."):
+        data.import_path(shared_data / "amazon-video-games", "amazon-beauty")

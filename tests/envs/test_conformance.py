@@ -12,19 +12,20 @@ from recgym.testing import check_vector_equals_single as check_vector
 IDS = recgym.env_ids()
 TINY = [i for i in IDS if "Tiny" in i]
 PATHS = [i for i in TINY if "InfluencePath" in i]
+STEPS = {"HarmMitigation": 250, "DataSelection": 150}  # until an episode has ended
 # rewards and infos of float networks and matrix products differ with the batch by rounding only
 TOLERANCE = {i: 0.0 if i in PATHS else 1e-5 for i in IDS}
 
 
 def test_the_suite_is_whole():
-    for problem in ("InfluencePath", "HarmMitigation"):
+    for problem in ("InfluencePath", "HarmMitigation", "DataSelection"):
         assert {f"recgym/{problem}-v0", f"recgym/{problem}Tiny-v0"} <= set(IDS)
     assert len(TINY) * 2 == len(IDS), "every problem has a tiny world"
 
 
 @pytest.mark.parametrize("env_id", IDS)
 def test_contract(env_id):
-    check_environment(env_id, steps=250 if "HarmMitigation" in env_id else 50)
+    check_environment(env_id, steps=next((n for k, n in STEPS.items() if k in env_id), 50))
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.policies import MultiInputActorCriticPolicy
+from stable_baselines3.common.policies import ContinuousCritic, MultiInputActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.sac.policies import Actor, MultiInputPolicy
 from torch import Tensor, nn
@@ -118,16 +118,65 @@ class ItemActor(Actor):
         return self
 
 
+class ItemCritic(ContinuousCritic):
+    """SAC's critic, which reads an action as the environment does: q, and Σ q_v v of what is shown.
+
+    A hundred entries say little of themselves; what they recommend, in item space, says much.
+    """
+
+    vectors: Tensor
+    allowed: Tensor
+
+    def with_items(self, items: np.ndarray, allowed: np.ndarray, budget: float) -> ItemCritic:
+        vectors = (items - items.mean(axis=0)) / (items.std(axis=0) + 1e-6)
+        self.register_buffer("vectors", torch.as_tensor(vectors, dtype=torch.float32))
+        self.register_buffer("allowed", torch.as_tensor(allowed, dtype=torch.float32))
+        self.budget = budget
+        return self
+
+    def forward(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
+        q = onto_budget((actions + 1) / 2 * self.allowed, self.budget)
+        mean = q @ self.vectors / self.budget
+        spread = (q**2).sum(dim=1, keepdim=True) / self.budget  # 1 where it is certain
+        return super().forward(obs, torch.cat([mean, q.sum(dim=1, keepdim=True), spread], dim=1))
+
+
+def onto_budget(wanted: Tensor, budget: float, rounds: int = 25) -> Tensor:
+    """(B, N): the nearest q in [0, 1] with Σ q ≤ budget; τ of q = clip(w − τ) by bisection."""
+    with torch.no_grad():
+        low = torch.zeros(len(wanted), 1)
+        high = torch.ones(len(wanted), 1)
+        over = wanted.clamp(0, 1).sum(dim=1, keepdim=True) > budget
+        for _ in range(rounds):
+            middle = (low + high) / 2
+            much = (wanted - middle).clamp(0, 1).sum(dim=1, keepdim=True) > budget
+            low, high = torch.where(much, middle, low), torch.where(much, high, middle)
+        shift = torch.where(over, high, torch.zeros_like(high))
+    return (wanted - shift).clamp(0, 1)
+
+
 class ItemSACPolicy(MultiInputPolicy):
     """SAC's policy over ``Box`` actions with an entry for each item.
 
     Args (``policy_kwargs``):
         items: (N, d) vectors.
+        allowed: (N,) bool, harmless items.
+        budget: of Σ q.
     """
 
-    def __init__(self, *args: Any, items: np.ndarray, **kwargs: Any):
-        self.item_vectors = items
+    def __init__(
+        self, *args: Any, items: np.ndarray, allowed: np.ndarray, budget: float, **kwargs: Any
+    ):
+        self.item_vectors, self.read_as = items, (items, allowed, budget)
         super().__init__(*args, **kwargs)
+
+    def make_critic(
+        self, features_extractor: BaseFeaturesExtractor | None = None
+    ) -> ContinuousCritic:
+        arguments = self._update_features_extractor(self.critic_kwargs, features_extractor)
+        summary = spaces.Box(-np.inf, np.inf, (self.item_vectors.shape[1] + 2,))
+        critic = ItemCritic(**{**arguments, "action_space": summary})
+        return critic.with_items(*self.read_as).to(self.device)
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> Actor:
         arguments = self._update_features_extractor(self.actor_kwargs, features_extractor)

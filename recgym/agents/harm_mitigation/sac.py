@@ -21,6 +21,10 @@ class SACConfig(LearnerConfig):
     learning_starts: int = 2_000
     gradient_steps: int = 4
     """After each step of all rows."""
+    entropy: float = 1e-3
+    """Its weight at the start; with an entry for each item it is large."""
+    certainty: float = 1.0
+    """Entropy that is aimed at, below zero, for each item."""
 
 
 class SACAgent(Learner):
@@ -52,7 +56,13 @@ class SACAgent(Learner):
             learning_starts=c.learning_starts,
             gradient_steps=c.gradient_steps,
             gamma=c.gamma,
-            policy_kwargs=self.extractor,
+            policy_kwargs={
+                **self.extractor,
+                "allowed": ~self.problem.world.harmful,  # pyright: ignore
+                "budget": float(self.k),
+            },
+            ent_coef=f"auto_{c.entropy}",
+            target_entropy=-c.certainty * self.model_items.shape[0],
             seed=seed,
             device="cpu",
         )

@@ -10,7 +10,8 @@ from recgym.evaluators.choice.model import ChoiceModel, check_finite
 from recgym.evaluators.choice.policies import PolicyFamily
 
 TOLERANCE = 1e-11
-MOST_ITERATIONS = 1_000
+UNDAMPED = 200
+MOST_ITERATIONS = 3_000
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,9 @@ def stationary_profile(
 ) -> Stationary:
     """The fixed point u* = G(p(π, u*)), by iteration from the inherent profile (B, d).
 
+    Profiles that have not settled after some hundred iterations may jump between two places, and
+    go half the way from then on.
+
     Args:
         start: (B, d) where to begin instead, e.g. the fixed point of a policy close by.
         tolerance: of ‖G(p(π, u)) − u‖∞.
@@ -85,7 +89,7 @@ def stationary_profile(
         probability = choice_probabilities(model, family, found[active], weights[active])
         new = _average_target(model, found[active], inherent[active], probability)
         residual[active] = np.abs(new - found[active]).max(axis=1)
-        found[active] = new
+        found[active] = new if done <= UNDAMPED else (new + found[active]) / 2
         active = active[~(residual[active] <= tolerance)]  # keeps NaN
         if len(active) == 0:
             return Stationary(found, done, residual)

@@ -1,0 +1,336 @@
+"""Worlds of DataSelection: who plays, with which items, from which saved initialisation.
+
+Users are divided, once and for all, into public ones, whose data teach the recommender's start, and
+the players of the training, validation and test split, each of which is a game of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recgym.data import DataError, InteractionLog, LeaveTwoOut, subsample
+from recgym.data.paths import cache_dir
+from recgym.evaluators.influence import (
+    PULLS,
+    Anchor,
+    Influence,
+    MatrixFactorisation,
+    Pairs,
+    Prior,
+    SelectionGame,
+    anchor,
+    draw_negatives,
+    effects,
+    fit,
+    public_prior,
+    user_losses,
+    xavier_prior,
+)
+
+if TYPE_CHECKING:
+    from recgym.data.selection_world import SimulatedWorld
+
+SPLITS = ("train", "validation", "test")
+SHARES: Mapping[str, float] = {"public": 0.4, "train": 0.1, "validation": 0.1, "test": 0.4}
+SPLIT_SEED = 20_241  # fixed: the same users are held out in every run
+KEPT_SHARE = 0.9  # of anchors other than the first
+PRIORS = (*PULLS, "xavier")
+# λ at which the dominant strategy keeps about half of the training split's interactions
+HARM_OF_DISCLOSURE: Mapping[str, float] = {
+    "ml-latest-small": 0.005,
+    "simulation": 0.01,
+    "tiny": 0.01,
+}
+OTHERWISE = 0.01
+SIMULATED_USERS = 2_500  # 1,000 of them public and 1,000 in the test split, as in the paper
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """A log whose users are divided, and how its recommender starts. Immutable.
+
+    Args:
+        log: each (user, item) pair once.
+        parts: users of ``public``, ``train``, ``validation`` and ``test``.
+        per_user: latest training items that each player may select from.
+        width: d of the recommender.
+        prior: ``"proximal"``, ``"accurate"`` or ``"xavier"``.
+        willingness: name of a model in :mod:`recgym.data.willingness`.
+        simulated: the simulator's own willingness, where the log comes from it.
+    """
+
+    name: str
+    log: InteractionLog
+    parts: Mapping[str, np.ndarray]
+    per_user: int = 20
+    width: int = 16
+    prior_name: str = "proximal"
+    willingness_name: str = "uniform"
+    simulated: SimulatedWorld | None = None
+
+    def __post_init__(self) -> None:
+        if self.prior_name not in PRIORS:
+            raise ValueError(f"prior must be one of {PRIORS}, got {self.prior_name!r}.")
+        for name in ("per_user", "width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+
+    def __deepcopy__(self, memo: dict) -> World:
+        return self
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(self.log.fingerprint.encode())
+        digest.update(
+            repr((self.per_user, self.width, self.prior_name, self.willingness_name)).encode()
+        )
+        for part in sorted(self.parts):
+            digest.update(np.ascontiguousarray(self.parts[part]).tobytes())
+        if self.simulated is not None:
+            digest.update(self.simulated.willingness.tobytes())
+        return digest.hexdigest()
+
+    @functools.cached_property
+    def games(self) -> dict[str, Game]:
+        """Of each split, made on first use."""
+        return {}
+
+    def game(self, split: str) -> Game:
+        """The game of a split.
+
+        Raises:
+            ValueError: an unknown split, or one without players.
+        """
+        if split not in SPLITS:
+            raise ValueError(f"split must be one of {SPLITS}, got {split!r}.")
+        if split not in self.games:
+            self.games[split] = Game(self, split)
+        return self.games[split]
+
+    @functools.cached_property
+    def public(self) -> Pairs:
+        """All pairs of the public users, numbered 0.. ."""
+        users = self.parts["public"]
+        inside = np.isin(self.log.user, users)
+        user = np.searchsorted(users, self.log.user[inside])
+        item = self.log.item[inside].astype(np.int64)
+        taken = np.sort(user * self.log.n_items + item)
+        rng = np.random.default_rng([SPLIT_SEED, 1])
+        return Pairs(user, item, draw_negatives(user, taken, self.log.n_items, rng))
+
+    def start(self, n_players: int) -> Prior:
+        """Where training starts, for so many players."""
+        n_items = self.log.n_items
+        if self.prior_name == "xavier":
+            return xavier_prior(n_players, n_items, width=self.width)
+        items, mean = self._public_factors
+        pulls = PULLS[self.prior_name]
+        return Prior(np.tile(mean, (n_players, 1)), items, *pulls)
+
+    @functools.cached_property
+    def _public_factors(self) -> tuple[np.ndarray, np.ndarray]:
+        def make() -> dict[str, np.ndarray]:
+            prior = public_prior(self.public, self.log.n_items, 1, width=self.width)
+            return {"items": prior.items, "mean": prior.users[0]}
+
+        key = f"prior {self.log.fingerprint} {self.width}".encode() + self.parts["public"].tobytes()
+        found = kept("prior", key, make)
+        return found["items"], found["mean"]
+
+    def title(self, item: int) -> str:
+        return self.log.item_label(item)
+
+
+class Game:
+    """The players of one split, their recommender, and what is known of its anchors."""
+
+    def __init__(self, world: World, split: str):
+        self.world, self.split = world, split
+        users = world.parts[split]
+        if len(users) == 0:
+            raise ValueError(f"{world.name} has no players for {split}.")
+        self.users = users  # (N,) of the log
+        self.rows, self.data = _game(world, users, split)
+        self.model = MatrixFactorisation(self.data, world.start(len(users)))
+        self._anchors: dict[int, Influence] = {}
+        self._crossed: set[int] = set()
+
+    @functools.cached_property
+    def places(self) -> np.ndarray:
+        """(N, K) int64: the pairs of each user in order of time, padded with Z."""
+        lengths, offsets = self.data.lengths, self.data.offsets
+        columns = np.arange(lengths.max())
+        inside = columns < lengths[:, None]
+        return np.where(inside, offsets[:-1, None] + columns, self.data.size)
+
+    @functools.cached_property
+    def popularity(self) -> np.ndarray:
+        """(Z,) float32 in [0, 1]: log(1 + public interactions of the item), over the largest."""
+        counts = np.log1p(np.bincount(self.world.public.item, minlength=self.data.n_items))
+        return (counts / max(counts.max(), 1e-12))[self.data.training.item].astype(np.float32)
+
+    @functools.cached_property
+    def genres(self) -> np.ndarray:
+        """(Z, C) bool."""
+        return self.world.log.genres[self.data.training.item]
+
+    def willingness(self, draw: int) -> np.ndarray:
+        """(Z,) float64: the ``draw``-th draw of the world's model; the simulator has one only."""
+        from recgym.data import willingness
+
+        if self.world.simulated is not None:
+            return self.world.simulated.willingness[self.rows]
+        part = self.world.log.keep(self.rows)
+        return willingness.draw(self.world.willingness_name, part, draw)
+
+    def anchor(self, number: int = 0, *, cross: bool = False) -> Influence:
+        """Anchor 0 is everything; the others keep each pair with probability .9.
+
+        With ``cross`` effects, users' losses follow the selections of others too.
+        """
+        if number not in self._anchors:
+            self._anchors[number] = Influence(self.data, self._anchor(number))
+        found = self._anchors[number]
+        if cross and number not in self._crossed:
+            at = found.anchor
+            everyone = np.arange(self.data.n_users)
+            found.cross = effects(self.model, at.theta, at.selected, everyone).astype(np.float32)
+            self._crossed.add(number)
+        return found
+
+    def _anchor(self, number: int) -> Anchor:
+        selected = np.ones(self.data.size)
+        if number:
+            rng = np.random.default_rng([SPLIT_SEED, 2, number])
+            selected = (rng.random(self.data.size) < KEPT_SHARE).astype(np.float64)
+
+        def make() -> dict[str, np.ndarray]:
+            theta = fit(self.model, selected)
+            at = anchor(self.model, selected, theta=theta)
+            return {"theta": theta, "own": at.own, "total": at.total}
+
+        key = f"anchor {number} {self.data.fingerprint} {self.world.fingerprint}".encode()
+        found = kept("influence", key, make)
+        losses = user_losses(self.model, found["theta"], self.data.validation)
+        return Anchor(selected, found["theta"], losses, found["own"], found["total"])
+
+
+def _game(world: World, users: np.ndarray, split: str) -> tuple[np.ndarray, SelectionGame]:
+    """(rows of the log that are S, the game) of some users."""
+    log = world.log
+    mine = log.keep(np.isin(log.user, users))
+    at = np.flatnonzero(np.isin(log.user, users))
+    parts = LeaveTwoOut.of(mine)
+    if parts.excluded - (log.n_users - len(users)) > 0:
+        raise DataError(f"{world.name}: players need at least three items each.")
+    rng = np.random.default_rng([SPLIT_SEED, SPLITS.index(split) + 10])
+    # only the latest items of a user can be selected
+    train = parts.train
+    from_end = np.searchsorted(mine.user[train], mine.user[train], side="right") - np.arange(
+        len(train)
+    )
+    train = train[from_end <= world.per_user]
+    n_items = log.n_items
+    code = np.searchsorted(users, mine.user).astype(np.int64)
+    taken = np.sort(code * n_items + mine.item)
+
+    def pairs(rows: np.ndarray) -> Pairs:
+        negative = draw_negatives(code[rows], taken, n_items, rng)
+        return Pairs(code[rows], mine.item[rows].astype(np.int64), negative)
+
+    game = SelectionGame(
+        n_users=len(users),
+        n_items=n_items,
+        training=pairs(train),
+        validation=pairs(parts.validation),
+        test=pairs(parts.test),
+        name=f"{world.name}, {split}",
+    )
+    return at[train], game
+
+
+def kept(kind: str, key: bytes, make: Any) -> dict[str, np.ndarray]:
+    """Arrays from the cache, or made and put there; one process makes, others wait."""
+    import torch
+    from filelock import FileLock
+
+    from recgym.models import store
+
+    folder = cache_dir() / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    path: Path = folder / f"{hashlib.sha256(key).hexdigest()[:24]}.safetensors"
+    with FileLock(f"{path}.lock"):
+        if not path.is_file():
+            tensors = {name: torch.as_tensor(value) for name, value in make().items()}
+            store.write_tensors(path, tensors)
+        found = store.read_tensors(path)
+    return {name: tensor.numpy() for name, tensor in found.items()}
+
+
+def resolve(dataset: str | World, variant: str = "clean", **of: Any) -> World:
+    """A world by name, or as it is.
+
+    Args:
+        dataset: a data set of :func:`recgym.data.names`, ``simulation`` or ``tiny``.
+        of: ``per_user``, ``width``, ``prior``, ``willingness``, ``most_users``, ``character``.
+    """
+    if isinstance(dataset, World):
+        return dataset
+    return _resolved(dataset, variant, **of)
+
+
+@functools.lru_cache(maxsize=8)
+def _resolved(
+    dataset: str,
+    variant: str,
+    per_user: int = 20,
+    width: int = 16,
+    prior: str = "proximal",
+    willingness: str = "uniform",
+    most_users: int = 3_000,
+    character: str = "D",
+) -> World:
+    from recgym import data
+    from recgym.data.selection_split import first_events
+    from recgym.data.selection_world import CHARACTERS, simulate
+
+    if dataset == "tiny":
+        from recgym.envs.data_selection.tiny import tiny_world
+
+        return tiny_world()
+    settings: dict[str, Any] = {
+        "per_user": per_user,
+        "width": width,
+        "prior_name": prior,
+        "willingness_name": willingness,
+    }
+    if dataset == "simulation":
+        if character not in CHARACTERS:
+            raise ValueError(f"character must be one of {list(CHARACTERS)}, got {character!r}.")
+        made = simulate(0, SIMULATED_USERS, 1_000, a=CHARACTERS[character])
+        parts = divided(np.arange(made.log.n_users))
+        return World("simulation", made.log, parts, simulated=made, **settings)
+    log = data.load(dataset, variant=variant)
+    log = subsample(first_events(log), most_users, SPLIT_SEED)
+    long = np.flatnonzero(np.bincount(log.user, minlength=log.n_users) >= 3)
+    return World(dataset, log, divided(long), **settings)
+
+
+def harm_of_disclosure(name: str) -> float:
+    """λ of a world where none is given."""
+    return HARM_OF_DISCLOSURE.get(name, OTHERWISE)
+
+
+def divided(users: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
+    """Users by part, each sorted."""
+    shuffled = np.random.default_rng(SPLIT_SEED).permutation(np.asarray(users))
+    edges = np.round(np.cumsum(list(SHARES.values()))[:-1] * len(shuffled)).astype(int)
+    cut = np.split(shuffled, edges)
+    return {part: np.sort(u) for part, u in zip(SHARES, cut, strict=True)}

@@ -1,0 +1,131 @@
+"""Validation losses of every user for any selection: retrained, or predicted from anchors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+from recgym.evaluators.influence.effects import Anchor, newton
+from recgym.evaluators.influence.game import SelectionGame
+from recgym.evaluators.influence.solve import Solver
+from recgym.evaluators.influence.training import Recommender, fit, user_losses
+
+REMEMBERED = 4_096  # selections whose losses a backend that trains keeps
+
+
+class Backend(ABC):
+    """Losses of selections. ``name`` is what environments call it."""
+
+    name: str
+    game: SelectionGame
+
+    @abstractmethod
+    def losses(self, selected: np.ndarray) -> np.ndarray:
+        """(B, N): L_u for selections (B, Z)."""
+
+    def change(
+        self, before: np.ndarray, after: np.ndarray, user: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(B,), (B,): change of each acting user's loss, and of the mean over all users.
+
+        ``before`` and ``after`` (B, Z) differ only in the pairs of ``user`` (B,).
+        """
+        difference = self.losses(after) - self.losses(before)
+        return difference[np.arange(len(user)), user], difference.mean(axis=1)
+
+    def nearest(self, selected: np.ndarray, user: np.ndarray) -> np.ndarray:
+        """(B,) int64: the anchor that the losses of ``user`` (B,) are predicted from."""
+        return np.zeros(len(user), dtype=np.int64)
+
+
+class Influence(Backend):
+    """One anchor: every user's loss is linear in the selection (the paper's IFRQE).
+
+    Without ``cross`` effects (:func:`recgym.evaluators.influence.effects.effects`), other users'
+    selections do not enter a user's loss in :meth:`losses`; :meth:`change` is exact either way,
+    since it needs the own and the total effects only.
+    """
+
+    name = "influence"
+
+    def __init__(self, game: SelectionGame, anchor: Anchor, cross: np.ndarray | None = None):
+        self.game, self.anchor, self.cross = game, anchor, cross
+
+    def losses(self, selected: np.ndarray) -> np.ndarray:
+        moved = selected - self.anchor.selected
+        if self.cross is not None:
+            return self.anchor.losses + moved @ self.cross.T
+        return self.anchor.losses + self.game.by_user(moved * self.anchor.own)
+
+    def change(
+        self, before: np.ndarray, after: np.ndarray, user: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        moved = after - before
+        return moved @ self.anchor.own, moved @ self.anchor.total / self.game.n_users
+
+
+class Anchors(Backend):
+    """T anchors: each user's loss follows the one nearest to the selection of *her own* pairs.
+
+    The paper measures nearness on all users' pairs together. Such distances concentrate: all
+    anchors are about as far.
+    """
+
+    name = "anchors"
+
+    def __init__(self, game: SelectionGame, anchors: Sequence[Influence]):
+        if not anchors:
+            raise ValueError("anchors needs at least one anchor.")
+        self.game, self.parts = game, tuple(anchors)
+
+    def _distances(self, selected: np.ndarray) -> np.ndarray:
+        """(B, N, T): Hamming distances on each user's own pairs."""
+        parts = [self.game.by_user(np.abs(selected - p.anchor.selected)) for p in self.parts]
+        return np.stack(parts, axis=2)
+
+    def losses(self, selected: np.ndarray) -> np.ndarray:
+        which = self._distances(selected).argmin(axis=2)
+        each = np.stack([part.losses(selected) for part in self.parts], axis=2)
+        return np.take_along_axis(each, which[:, :, None], axis=2)[:, :, 0]
+
+    def nearest(self, selected: np.ndarray, user: np.ndarray) -> np.ndarray:
+        return self._distances(selected).argmin(axis=2)[np.arange(len(user)), user]
+
+
+class Retrain(Backend):
+    """The truth: train on each selection, from the saved initialisation."""
+
+    name = "retrain"
+
+    def __init__(self, model: Recommender):
+        self.model, self.game = model, model.game
+        self.trainings = 0
+        self._known: dict[bytes, np.ndarray] = {}
+
+    def losses(self, selected: np.ndarray) -> np.ndarray:
+        return np.stack([self._losses(row) for row in selected])
+
+    def _losses(self, selected: np.ndarray) -> np.ndarray:
+        key = np.asarray(selected, dtype=np.float64).tobytes()
+        if key not in self._known:
+            if len(self._known) >= REMEMBERED:
+                self._known.pop(next(iter(self._known)))
+            self.trainings += 1
+            theta = fit(self.model, selected)
+            self._known[key] = user_losses(self.model, theta, self.game.validation)
+        return self._known[key]
+
+
+class Newton(Backend):
+    """One Newton step from an anchor for each selection: between influence and retraining."""
+
+    name = "newton"
+
+    def __init__(self, model: Recommender, anchor: Anchor, solver: Solver = Solver()):
+        self.model, self.game, self.anchor, self.solver = model, model.game, anchor, solver
+
+    def losses(self, selected: np.ndarray) -> np.ndarray:
+        found = [newton(self.model, self.anchor.theta, s, solver=self.solver) for s in selected]
+        return np.stack([user_losses(self.model, t, self.game.validation) for t in found])

@@ -1,0 +1,136 @@
+"""The data of the game: whose interactions can be selected, and what the users are judged by."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from recgym.data.log import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Observed pairs, each with a negative item of its own that leaves when the pair leaves."""
+
+    user: np.ndarray  # (E,) int64
+    item: np.ndarray  # (E,) int64
+    negative: np.ndarray  # (E,) int64
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def at(self, index: np.ndarray) -> Pairs:
+        """Some of them, by index or mask."""
+        return Pairs(self.user[index], self.item[index], self.negative[index])
+
+
+@dataclass(frozen=True, eq=False)
+class SelectionGame:
+    """N users who select among their training pairs. Immutable.
+
+    Args:
+        training: Z pairs, sorted by user: S^u are those of user u.
+        validation: T^u, what a user's loss is measured on while she plays; every user has one.
+        test: D^u, for reports only.
+
+    Raises:
+        DataError: a user without training or validation pairs, a wrong order, items out of range.
+    """
+
+    n_users: int
+    n_items: int
+    training: Pairs
+    validation: Pairs
+    test: Pairs
+    name: str = "game"
+
+    def __post_init__(self) -> None:
+        for part, pairs in (("training", self.training), ("validation", self.validation)):
+            count = np.bincount(pairs.user, minlength=self.n_users)
+            if len(count) > self.n_users or count.min(initial=1) < 1:
+                alone = np.flatnonzero(count < 1)[:5].tolist()
+                raise DataError(
+                    f"{self.name}: users {alone} have no {part} item. Leave them out of the game, "
+                    "e.g. with a filter of at least three interactions for each user."
+                )
+        if (np.diff(self.training.user) < 0).any():
+            raise DataError(f"{self.name}: training pairs must be sorted by user.")
+        for pairs in (self.training, self.validation, self.test):
+            for items in (pairs.item, pairs.negative):
+                if len(items) and not 0 <= items.min() <= items.max() < self.n_items:
+                    raise DataError(f"{self.name}: items must lie in 0..{self.n_items - 1}.")
+
+    @property
+    def size(self) -> int:
+        """Z, the number of pairs that can be selected."""
+        return len(self.training)
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """(N + 1,) int64: S^u are the training pairs offsets[u]..offsets[u + 1]."""
+        return np.searchsorted(self.training.user, np.arange(self.n_users + 1))
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """(N,) int64: |S^u|."""
+        return np.diff(self.offsets)
+
+    def selection(self, selected: np.ndarray | None) -> np.ndarray:
+        """(Z,) float64 from a selection (Z,) of weights in [0, 1]; None is everything.
+
+        Raises:
+            ValueError: another shape, or numbers outside [0, 1].
+        """
+        if selected is None:
+            return np.ones(self.size)
+        array = np.asarray(selected, dtype=np.float64)
+        if array.shape != (self.size,):
+            raise ValueError(
+                f"A selection of {self.name} has shape ({self.size},), got {array.shape}."
+            )
+        if not ((array >= 0) & (array <= 1)).all():
+            raise ValueError("A selection holds 0 for out and 1 for in, or weights between them.")
+        return array
+
+    def by_user(self, values: np.ndarray) -> np.ndarray:
+        """(..., N): sums over each user's training pairs of values (..., Z)."""
+        return np.add.reduceat(values, self.offsets[:-1], axis=-1)
+
+    def __deepcopy__(self, memo: dict) -> SelectionGame:
+        return self
+
+    @cached_property
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(f"{self.name} {self.n_users} {self.n_items}".encode())
+        for pairs in (self.training, self.validation, self.test):
+            for array in (pairs.user, pairs.item, pairs.negative):
+                digest.update(np.ascontiguousarray(array, dtype=np.int64).tobytes())
+        return digest.hexdigest()
+
+
+def draw_negatives(
+    user: np.ndarray, taken: np.ndarray, n_items: int, rng: np.random.Generator
+) -> np.ndarray:
+    """(E,) int64: for each entry of ``user`` (E,) an item that she has not taken, uniformly.
+
+    Args:
+        taken: (M,) sorted codes user · n_items + item of everything that users have taken.
+
+    Raises:
+        DataError: a user who has taken every item.
+    """
+    counts = np.bincount(taken // n_items) if len(taken) else np.zeros(0, dtype=int)
+    full = np.flatnonzero(counts >= n_items)
+    if np.isin(user, full).any():
+        raise DataError(f"User {full[0]} has taken all {n_items} items: there is no negative.")
+    drawn = rng.integers(0, n_items, len(user))
+    while True:
+        codes = user * n_items + drawn
+        place = np.minimum(np.searchsorted(taken, codes), len(taken) - 1)
+        again = taken[place] == codes
+        if not again.any():
+            return drawn
+        drawn[again] = rng.integers(0, n_items, int(again.sum()))
