@@ -22,10 +22,19 @@ from tempfile import mkdtemp
 
 from filelock import FileLock
 
-from recgym.data.log import DataError
+from recgym.data import commerce
+from recgym.data.log import DataError, InteractionLog
 from recgym.data.paths import dataset_dir
 from recgym.data.readers import READERS, detect, read, source_of
-from recgym.data.registry import DATASETS, Dataset, absent, check_counts, info, read_folder
+from recgym.data.registry import (
+    DATASETS,
+    PARQUET,
+    Dataset,
+    absent,
+    check_counts,
+    info,
+    read_folder,
+)
 from recgym.data.sources import Source
 
 logger = logging.getLogger("recgym.data")
@@ -43,15 +52,17 @@ KEY_FILES = {
     "lastfm": ("user_taggedartists-timestamps.dat", "user_taggedartists.dat"),
     "diginetica": ("train-item-views.csv",),
     "steam-200k": ("steam-200k.csv",),
-    "amazon": ("reviews_*.json", "reviews_*.json.gz", "ratings_*.csv"),
+    "amazon": ("reviews_*.json", "reviews_*.json.gz", "ratings_*.csv", "ratings_*.csv.gz"),
     "recbole": ("*.inter",),
+    "gowalla": ("loc-gowalla_totalCheckins.txt", "loc-gowalla_totalCheckins.txt.gz"),
 }
 # Of layouts whose files come in large archives or alone in a folder of downloads: what is copied
 COPIED = {
     "diginetica": ("train-item-views.csv", "product-categories.csv"),
     "steam-200k": KEY_FILES["steam-200k"],
-    "amazon": KEY_FILES["amazon"],
+    "amazon": (*KEY_FILES["amazon"], "meta_*.json", "meta_*.json.gz"),
     "recbole": ("*.inter", "*.item"),
+    "gowalla": KEY_FILES["gowalla"],
 }
 
 
@@ -265,39 +276,70 @@ def _chunk(response) -> bytes:
 
 
 def _recognise_file(path: Path, wanted: Dataset | None) -> tuple[Dataset, Source, list[str]]:
-    candidates = [e for e in DATASETS.values() if e.archive]
+    entries = [e for e in DATASETS.values() if e.archive]
     if wanted is None:
-        wanted = next(
-            (e for e in candidates if e.checksum[0] and not checksum_error(e, path)), None
-        )
+        wanted = next((e for e in entries if e.checksum[0] and not checksum_error(e, path)), None)
     if wanted is None:
-        wanted = next((e for e in candidates if e.archive == path.name), None) or _layout_of(path)
-    if wanted is None:
+        wanted = next((e for e in entries if e.archive == path.name), None)
+    counted = _counted(path)
+    if wanted is None and not counted:
         raise DataError(
-            f"{path}: not an official archive of {', '.join(e.name for e in candidates)}. "
+            f"{path}: not an official archive of {', '.join(e.name for e in entries)}. "
             "Read your own files with recgym.data.read(PATH)."
         )
-    if wrong := checksum_error(wanted, path):
-        raise DataError(
-            f"{path}: {wrong}, so it is not the complete {wanted.archive}. Download it again from "
-            f"{wanted.url}; or unpack it and import the folder, whose content is then counted."
-        )
-    if wanted.checksum[0]:
-        source = Source(path)
-        return wanted, source, list(source.names)
+    if wanted is not None and wanted.checksum[0]:
+        wrong = checksum_error(wanted, path)
+        if not wrong:
+            own = path.name == wanted.archive
+            source = source_of(path) if own else Source(path, name=wanted.archive)
+            return wanted, source, _copied(wanted, source.names)
+        if wanted not in counted:
+            raise DataError(
+                f"{path}: {wrong}, so it is not the complete {wanted.archive}. Download it again "
+                f"from {wanted.url}; or unpack it and import the folder, whose content is then "
+                "counted."
+            )
+    entry = wanted or counted[0]
+    log = read(path, format=entry.format, name=entry.name)
+    if wanted is None:
+        entry = _by_counts(counted, log, parquet=False)
+    check_counts(entry, log, path)
     source = source_of(path)
-    check_counts(wanted, read(path, format=wanted.format, name=wanted.name), path)
-    return wanted, source, _copied(wanted, source.names)
+    return entry, source, _copied(entry, source.names)
 
 
-def _layout_of(path: Path) -> Dataset | None:
-    """The data set without a checksum whose layout a file, or a zip of any name, has."""
+def _counted(path: Path) -> list[Dataset]:
+    """Data sets that a file, or a zip of any name, may be by its layout, and its content decides.
+
+    Either no checksum is known, or the file is another than the one whose checksum is known.
+    """
     try:
-        layout = detect(source_of(path))
+        source = source_of(path)
+        found = _of_layout(detect(source), source.names)
     except DataError:
-        return None
-    known = (e for e in DATASETS.values() if e.archive and not e.checksum[0])
-    return next((e for e in known if e.format == layout), None)
+        return []
+    return [
+        e
+        for e in found
+        if not e.checksum[0]
+        or (e.counts and commerce.category(e.archive) and e.archive not in source.names)
+    ]
+
+
+def _of_layout(layout: str | None, names: Iterable[str]) -> list[Dataset]:
+    """The data sets of a layout, or of any; those of Amazon's categories in the names come alone.
+
+    Where the names show no category of a known data set, all of them may be meant.
+    """
+    found = [e for e in DATASETS.values() if e.archive and layout in (None, e.format)]
+    shown = {commerce.category(n) for n in names} - {None}
+    return [e for e in found if commerce.category(e.archive) in shown] or found
+
+
+def _by_counts(entries: list[Dataset], log: InteractionLog, *, parquet: bool) -> Dataset:
+    """The one that has these counts, or the first."""
+    found = (log.n_users, log.n_items, len(log))
+    return next((e for e in entries if found in e.known_counts(parquet=parquet)), entries[0])
 
 
 def _copied(entry: Dataset, names: Iterable[str]) -> list[str]:
@@ -307,13 +349,14 @@ def _copied(entry: Dataset, names: Iterable[str]) -> list[str]:
 
 def _recognise_folder(path: Path, wanted: Dataset | None) -> tuple[Dataset, Source, list[str]]:
     source = Source(path)
-    if "interactions.parquet" in source:
-        keys, layout = ("interactions.parquet",), None
+    if PARQUET in source:
+        layout, names, keys = None, (PARQUET,), (PARQUET,)
     else:
         layout = detect(source)
+        names = commerce.amazon_files(source) if layout == "amazon" else source.names
         keys = KEY_FILES.get(layout, ())
-    key = next((n for k in keys for n in source.names if fnmatchcase(n, k)), None)
-    candidates = [e for e in DATASETS.values() if e.archive and layout in (None, e.format)]
+    key = next((n for k in keys for n in names if fnmatchcase(n, k)), None)
+    candidates = _of_layout(layout, names)
     if key is None or not candidates or (wanted is not None and wanted not in candidates):
         what = "a data set that recgym knows" if wanted is None else wanted.name
         raise DataError(
@@ -321,10 +364,9 @@ def _recognise_folder(path: Path, wanted: Dataset | None) -> tuple[Dataset, Sour
         )
     folder = source.folder(key)
     log = read_folder(wanted or candidates[0], folder)
-    if wanted is None:
-        found = (log.n_users, log.n_items, len(log))
-        wanted = next((e for e in candidates if found in (e.counts, *e.editions)), candidates[0])
-    check_counts(wanted, log, folder)
+    entry = wanted or _by_counts(candidates, log, parquet=layout is None)
+    check_counts(entry, log, folder)
     inside = Source(folder)
-    files = [n for n in inside.names if inside.folder(n) == folder]
-    return wanted, inside, _copied(wanted, files)
+    files = commerce.amazon_beside(key) or inside.names
+    files = [n for n in files if n in inside and inside.folder(n) == folder]
+    return entry, inside, _copied(entry, files)

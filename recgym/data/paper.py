@@ -2,7 +2,8 @@
 
 The influence-path paper's two (H. Zhu et al., "Influential Recommender System", ICDE 2023, Table I)
 have the authors' two slips in them. The data-selection paper's Diginetica ("Would You Like Your
-Data to Be Trained?", AAAI 2024) comes near its counts. ``variant="clean"`` is the plain 5-core.
+Data to Be Trained?", AAAI 2024) comes near its counts. The data-valuation paper's two come from
+official files by its rule. ``variant="clean"`` is the plain 5-core.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from recgym.data.frames import build
 from recgym.data.log import DataError, InteractionLog
 from recgym.data.selection_split import first_events
+from recgym.data.splits import k_core
 from recgym.data.tables import Table
 
 # The header was read as a row, so pandas' first chunk of 131,072 rows became text and the rest
@@ -116,3 +118,16 @@ def diginetica(log: InteractionLog, *, cut: bool = False) -> InteractionLog:
             log = log.keep(np.bincount(codes, minlength=n)[codes] >= least)
         log = log.keep(np.bincount(log.user, minlength=log.n_users)[log.user] >= 2)
     return between(first_events(log))
+
+
+def valuation(log: InteractionLog, *, prepared: bool) -> InteractionLog:
+    """What the data-valuation paper trains on: ratings ≥ 4, pairs once, the 10-core.
+
+    A ``prepared`` log is the paper's selection already. The paper's own Beauty has users and items
+    with a single interaction, so no 10-core gives its counts (8,159 / 5,862 / 98,566).
+    """
+    if prepared:
+        return log
+    if log.rating is not None:
+        log = log.keep(log.rating >= 4)
+    return k_core(first_events(log), 10)

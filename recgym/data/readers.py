@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from recgym.data import commerce, formats
+from recgym.data import adjacency, checkins, commerce, formats
 from recgym.data.frames import build
 from recgym.data.log import DataError, InteractionLog
 from recgym.data.sources import Source
@@ -30,12 +30,14 @@ def read(
     Args:
         path: MovieLens 100K (``u.data``), 1M (``ratings.dat``) or latest, 20M, 25M
             (``ratings.csv``); HetRec Last.fm 2K; Diginetica (``train-item-views.csv``);
-            ``steam-200k.csv``; Amazon (``reviews_*.json[.gz]`` or ``ratings_*.csv``); RecBole's
-            atomic files (``.inter``, ``.item``); or a CSV, TSV or Parquet table of
+            ``steam-200k.csv``; Amazon (``reviews_*.json[.gz]`` with ``meta_*.json[.gz]``, or
+            ``ratings_*.csv[.gz]``); RecBole's atomic files (``.inter``, ``.item``); Gowalla's
+            check-ins; LightGCN's ``train.txt`` and ``test.txt``; or a CSV, TSV or Parquet table of
             ``user_id, item_id[, rating][, timestamp]``, alone or as ``interactions.*`` with
             ``items.*`` (``item_id, title, genres``) beside it.
         format: ``ml-100k``, ``ml-1m``, ``ml-csv``, ``lastfm``, ``diginetica``, ``steam-200k``,
-            ``amazon``, ``recbole`` or ``plain``; found out from the files' names by default.
+            ``amazon``, ``recbole``, ``gowalla``, ``lightgcn`` or ``plain``; found out from the
+            files' names by default.
         items: a file of ``item_id[, title][, genres]`` to go with a plain table.
         name: what messages call the log; default the path's stem.
 
@@ -76,6 +78,10 @@ def detect(source: Source) -> str:
         return "recbole"
     if commerce.amazon_files(source):
         return "amazon"
+    if any(checkins.FILES.fullmatch(n) for n in names):
+        return "gowalla"
+    if set(adjacency.FILES) <= set(names):
+        return "lightgcn"
     if any(n.lower().endswith(TABLE_ENDINGS) for n in names):
         return "plain"
     raise DataError(
@@ -90,8 +96,14 @@ def source_of(path: Path) -> Source:
     if path.is_file():
         if path.name in ("u.data", "ratings.dat", commerce.VIEWS, *formats.TAGGINGS):
             return Source(path.parent)
+        if beside := commerce.amazon_beside(path.name):
+            return Source(path.parent, only=beside)
+        if path.name in adjacency.FILES and all(
+            (path.parent / f).is_file() for f in adjacency.FILES
+        ):
+            return Source(path.parent, only=adjacency.FILES)
         if path.suffix == ".inter":
-            return Source(path.parent, only=path.stem)
+            return Source(path.parent, only=(path.name, f"{path.stem}.item"))
         if path.stem == "interactions" or (
             path.name == "ratings.csv" and (path.parent / "movies.csv").exists()
         ):
@@ -174,5 +186,7 @@ READERS: dict[str, Callable[[Source, str], InteractionLog]] = {
     "steam-200k": commerce.steam,
     "amazon": commerce.amazon,
     "recbole": formats.recbole,
+    "gowalla": checkins.gowalla,
+    "lightgcn": adjacency.lightgcn,
     "plain": plain,
 }

@@ -12,10 +12,11 @@ from recgym.data.log import DataError, InteractionLog
 from recgym.data.paths import dataset_dir, shared_dir
 from recgym.data.splits import k_core
 
+PARQUET = "interactions.parquet"
 VARIANTS = ("raw", "clean", "paper")
 GROUPLENS = "https://files.grouplens.org/datasets"
+AMAZON = "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles"
 RESEARCH = "Research only, not commercial; cite; do not share on (GroupLens)."
-SNAP = "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles"
 IFRQE = (
     "https://raw.githubusercontent.com/Paitesanshi/IFRQE/0aee8430835c2d70d017ad2fa1518caff88a91e2"
 )
@@ -37,6 +38,8 @@ class Dataset:
     format: str = ""  # of `recgym.data.read`
     counts: tuple[int, int, int] | None = None  # users, items, interactions of variant "raw"
     editions: tuple[tuple[int, int, int], ...] = ()  # published counts of other official files
+    # of an interactions.parquet that holds a paper's selection, where official files hold more
+    parquet_counts: tuple[int, int, int] | None = None
     variants: tuple[str, ...] = ("raw", "clean")
     embedded: bool = False  # always present
     by_hand: bool = False  # the address is a page that wants an account
@@ -46,6 +49,12 @@ class Dataset:
         """Kind and value; ``("", "")`` where none is known and the content is counted instead."""
         kind = "sha256" if self.sha256 else "md5" if self.md5 else ""
         return kind, self.sha256 or self.md5
+
+    def known_counts(self, *, parquet: bool) -> tuple[tuple[int, int, int], ...]:
+        """What its Parquet, or its official files, may count; empty where anything goes."""
+        if parquet and self.parquet_counts:
+            return (self.parquet_counts,)
+        return (self.counts, *self.editions) if self.counts else ()
 
 
 def _movielens(name: str, title: str, **fields) -> Dataset:
@@ -146,7 +155,7 @@ DATASETS: Mapping[str, Dataset] = MappingProxyType(
                 "Amazon Video Games (2014)",
                 "No open licence; research use, cite McAuley et al.; do not share on.",
                 archive="reviews_Video_Games_5.json.gz",
-                url=f"{SNAP}/reviews_Video_Games_5.json.gz",
+                url=f"{AMAZON}/reviews_Video_Games_5.json.gz",
                 format="amazon",
                 counts=(31_013, 23_715, 287_107),
                 # the 5-core, and all reviews or ratings
@@ -162,6 +171,31 @@ DATASETS: Mapping[str, Dataset] = MappingProxyType(
                 sha256="871e9e5206a8897831bcb81d75da9835dec9c23e1b662d67c242c8644fede184",
                 format="recbole",
                 counts=(1_000, 1_000, 12_305),
+            ),
+            Dataset(
+                "amazon-beauty",
+                "Amazon Beauty, reviews (2014)",
+                "Research only; cite; do not share on (J. McAuley, UCSD; Amazon).",
+                archive="reviews_Beauty.json.gz",
+                url=f"{AMAZON}/reviews_Beauty.json.gz",
+                md5="906aede3b59d160d57f418d009ccf948",
+                format="amazon",
+                counts=(1_210_271, 249_274, 2_023_070),
+                editions=((22_363, 12_101, 198_502),),  # the 5-core
+                parquet_counts=(8_159, 5_862, 98_566),
+                variants=VARIANTS,
+            ),
+            Dataset(
+                "gowalla",
+                "Gowalla, check-ins (2009-2010)",
+                "Research; cite E. Cho et al., KDD 2011 (SNAP, Stanford).",
+                archive="loc-gowalla_totalCheckins.txt.gz",
+                url="https://snap.stanford.edu/data/loc-gowalla_totalCheckins.txt.gz",
+                size=105_470_044,
+                md5="8ebd5ed2dd376d8982987c49429cb9f9",
+                format="gowalla",
+                parquet_counts=(29_858, 40_981, 1_027_370),
+                variants=VARIANTS,
             ),
         )
     }
@@ -194,7 +228,7 @@ def locate(name: str) -> Path | None:
     shared = shared_dir()
     if shared is None:
         return None
-    files = ("interactions.parquet", entry.archive)
+    files = (PARQUET, entry.archive)
     return shared / name if any((shared / name / file).is_file() for file in files) else None
 
 
@@ -204,8 +238,10 @@ def load(name: str, variant: str = "clean") -> InteractionLog:
     Args:
         name: one of :func:`names`.
         variant: ``"raw"`` is everything; ``"clean"`` its 5-core (users and items with at least five
-            interactions); ``"paper"`` what the influence-path paper (``ml-1m``, ``lastfm-2k``) or
-            the data-selection paper (``diginetica``) used. The synthetic world is always whole.
+            interactions); ``"paper"`` what the influence-path paper (``ml-1m``, ``lastfm-2k``),
+            the data-selection paper (``diginetica``) or the data-valuation paper used
+            (``amazon-beauty``, ``gowalla``; where the files are Parquet, they hold this selection
+            and nothing else, also as ``"raw"``). The synthetic world is always whole.
 
     Looks in the cache (``RECGYM_CACHE``), then in the folder named by ``RECGYM_SHARED_DATA``.
     Logs are immutable and kept in memory, so a second call costs nothing. MovieLens 1M from that
@@ -266,6 +302,9 @@ def _load(entry: Dataset, variant: str, folder: Path, files: tuple) -> Interacti
         return k_core(_load(entry, "raw", folder, files))
     from recgym.data import paper
 
+    if entry.parquet_counts:
+        prepared = (folder / PARQUET).is_file()
+        return paper.valuation(_load(entry, "raw", folder, files), prepared=prepared)
     if entry.name == "ml-1m":
         return paper.capped(_load(entry, "raw", folder, files))
     if entry.name == "diginetica":
@@ -278,7 +317,7 @@ def read_folder(entry: Dataset, folder: Path) -> InteractionLog:
     """Everything, from the official files or from ``interactions.parquet``."""
     from recgym.data.readers import parquet_folder, read
 
-    if (folder / "interactions.parquet").is_file():
+    if (folder / PARQUET).is_file():
         return parquet_folder(folder, entry.name)
     return read(folder, format=entry.format, name=entry.name)
 
@@ -286,12 +325,13 @@ def read_folder(entry: Dataset, folder: Path) -> InteractionLog:
 def check_counts(entry: Dataset, log: InteractionLog, folder: Path) -> None:
     """Refuse a folder that holds something else, or less."""
     found = (log.n_users, log.n_items, len(log))
-    if entry.counts is not None and found not in (entry.counts, *entry.editions):
-        known = [" / ".join(f"{n:,}" for n in c) for c in (entry.counts, *entry.editions)]
+    known = entry.known_counts(parquet=(folder / PARQUET).is_file())
+    if known and found not in known:
+        expected = " or ".join(" / ".join(f"{n:,}" for n in counts) for counts in known)
         get = entry.url if entry.by_hand else f"`recgym data fetch {entry.name}`"
         raise DataError(
             f"{folder}: {' / '.join(f'{n:,}' for n in found)} users, items and interactions, but "
-            f"{entry.name} has {' or '.join(known)}. Get the complete data set "
+            f"{entry.name} has {expected}. Get the complete data set "
             f"({get}), or read your own with recgym.data.read(PATH)."
         )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -12,6 +13,7 @@ from typing import IO
 from recgym.data.log import DataError
 
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+GZIP_ERRORS = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
 class Source:
@@ -19,11 +21,13 @@ class Source:
 
     A file is found at the top or one folder down (GroupLens' archives hold one folder, HetRec's
     hold none). Raises :class:`DataError` where the path is absent, the archive is truncated or an
-    entry of it points outside of the archive. ``only`` keeps the files of that stem; ``name`` is
-    what a single file should be called.
+    entry of it points outside of the archive. ``only`` keeps the files of these names; ``name``
+    is what a single file should be called.
     """
 
-    def __init__(self, path: str | Path, *, only: str | None = None, name: str | None = None):
+    def __init__(
+        self, path: str | Path, *, only: Container[str] | None = None, name: str | None = None
+    ):
         self.path = Path(path)
         self._zip = False
         if not self.path.exists():
@@ -41,7 +45,7 @@ class Source:
         else:
             self._files = {name or self.path.name: str(self.path)}
         if only is not None:
-            self._files = {k: v for k, v in self._files.items() if PurePosixPath(k).stem == only}
+            self._files = {k: v for k, v in self._files.items() if k in only}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -82,6 +86,29 @@ class Source:
         """The file's whole content."""
         with self.open(name) as stream:
             return stream.read()
+
+
+class Unpacked(Source):
+    """A source whose ``.gz`` files are read as what they hold."""
+
+    def __init__(self, source: Source):
+        self.__dict__.update(source.__dict__)
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """A binary stream of the file's content, unpacked."""
+        with super().open(name) as stream:
+            if not name.endswith(".gz"):
+                yield stream
+                return
+            try:
+                with gzip.open(stream) as content:
+                    yield content  # pyright: ignore[reportReturnType]
+            except GZIP_ERRORS as error:
+                raise DataError(
+                    f"{self.where(name)}: the gzip file is truncated or damaged ({error}). "
+                    "Download it again."
+                ) from error
 
 
 def zip_names(path: Path) -> list[str]:

@@ -15,14 +15,8 @@ from recgym.data.splits import windows
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """Fields shared by all models. Unknown fields are refused by :meth:`from_dict`."""
-
-    n_items: int
-    length: int = 50
-    """Longest input, in tokens."""
-    width: int = 64
-    """Dimension of the embeddings and the hidden states."""
+class Settings:
+    """What every model's configuration can do. :meth:`from_dict` refuses unknown fields."""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]):
@@ -30,6 +24,20 @@ class ModelConfig:
         if unknown := sorted(set(values) - known):
             raise ValueError(f"{cls.__name__} does not know {unknown}; it knows {sorted(known)}.")
         return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ModelConfig(Settings):
+    """Fields shared by all models of a log."""
+
+    n_items: int
+    length: int = 50
+    """Longest input, in tokens."""
+    width: int = 64
+    """Dimension of the embeddings and the hidden states."""
 
     def __post_init__(self) -> None:
         for name in ("n_items", "length", "width"):
@@ -39,9 +47,6 @@ class ModelConfig:
             raise ValueError(f"width {self.width} is not a multiple of heads {heads}.")
         if not 0 <= (dropout := getattr(self, "dropout", 0)) < 1:
             raise ValueError(f"dropout must be in [0, 1), got {dropout}.")
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class LogModel(nn.Module, ABC):

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from recgym.models.base import LogModel
+from recgym.models.collaborative import Collaborative
 
 WEIGHTS, CARD = "weights.safetensors", "model.json"
 FORMAT = 1
@@ -74,13 +75,20 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise StoreError(f"{path} is not a whole safetensors file: {error}") from None
 
 
-def save_model(folder: Path, model: LogModel, card: Mapping[str, Any]) -> None:
-    """Write a model as float16 with its configuration; ``card`` says what it was trained on."""
+def save_model(folder: Path, model: LogModel | Collaborative, card: Mapping[str, Any]) -> None:
+    """Write a model with its configuration; ``card`` says what it was trained on.
+
+    Models of a log are written as float16, collaborative ones as they are: the value of a single
+    interaction would drown in the rounding.
+    """
     folder = Path(folder)
-    write_tensors(folder / WEIGHTS, {k: v.half() for k, v in model.state_dict().items()})
-    weights = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    weights = model.state_dict()
+    if not isinstance(model, Collaborative):
+        weights = {key: value.half() for key, value in weights.items()}
+    write_tensors(folder / WEIGHTS, weights)
+    digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     head = {"format": FORMAT, "model": model.name, "config": model.config.to_dict()}
-    write_json(folder / CARD, {**head, "weights_sha256": weights, **card})
+    write_json(folder / CARD, {**head, "weights_sha256": digest, **card})
 
 
 def load_model(folder: Path) -> tuple[LogModel, dict[str, Any]]:
@@ -91,6 +99,27 @@ def load_model(folder: Path) -> tuple[LogModel, dict[str, Any]]:
     """
     from recgym.models import model_class
 
+    tensors, card = _read(folder)
+    tensors = {key: value.float() for key, value in tensors.items()}
+    return _filled(folder, model_class(card["model"]), tensors, card), card
+
+
+def load_collaborative(folder: Path) -> tuple[Collaborative, dict[str, Any]]:
+    """(collaborative model in the precision it was saved in and eval mode, its card).
+
+    A graph model needs :meth:`~recgym.models.collaborative.Collaborative.with_graph` before use.
+
+    Raises:
+        StoreError: a missing, truncated, foreign or altered file, with its name and the reason.
+    """
+    from recgym.models import collaborative_class
+
+    tensors, card = _read(folder)
+    return _filled(folder, collaborative_class(card["model"]), tensors, card), card
+
+
+def _read(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """(tensors, card) of a folder that :func:`save_model` wrote, unaltered."""
     folder = Path(folder)
     card = read_json(folder / CARD)
     for key in ("format", "model", "config", "weights_sha256"):
@@ -108,10 +137,15 @@ def load_model(folder: Path) -> tuple[LogModel, dict[str, Any]]:
             f"{folder / WEIGHTS} is not the file that {CARD} describes (SHA-256 {found[:12]}…, "
             f"expected {card['weights_sha256'][:12]}…). Restore both files or train again."
         )
-    kind = model_class(card["model"])
+    return tensors, card
+
+
+def _filled(folder: Path, kind: Any, tensors: dict[str, torch.Tensor], card: dict[str, Any]) -> Any:
     model = kind(kind.Config.from_dict(card["config"]))
     expected = {key: value.shape for key, value in model.state_dict().items()}
     if {key: value.shape for key, value in tensors.items()} != expected:
-        raise StoreError(f"{folder / WEIGHTS} does not have the tensors of a {card['model']}.")
-    model.load_state_dict({key: value.float() for key, value in tensors.items()})
-    return model.eval(), card
+        raise StoreError(
+            f"{Path(folder) / WEIGHTS} does not have the tensors of a {card['model']}."
+        )
+    model.to(next(iter(tensors.values())).dtype).load_state_dict(tensors)
+    return model.eval()

@@ -1,16 +1,13 @@
-"""Diginetica, Steam and Amazon: official layouts read, refused and imported."""
+"""Diginetica and Steam: official layouts read, refused and imported."""
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 
 import data_layouts as layouts
 import data_tiny as tiny
 import numpy as np
 import pytest
-from data_server import Server
 
 from recgym import data
 from recgym.data import DataError, InteractionLog, paper
@@ -33,19 +30,6 @@ STEAM = """\
 59945701,Spore,play,0.3,0
 59945701,"The Elder Scrolls V Skyrim",purchase,1.0,0
 """
-REVIEWS = [("A9", "B2", 5.0, 1_300_000_300), ("A9", "0700099867", 1.0, 1_300_000_000)]
-REVIEWS += [("A2", "B2", 3.0, 1_300_000_200), ("A2", "B3", 4.0, 1_300_000_100)]
-KEYS = ("reviewerID", "asin", "overall", "unixReviewTime")
-AMAZON_JSON = "".join(
-    json.dumps({"reviewText": 'a, "b"\n', **dict(zip(KEYS, r, strict=True))}) + "\n"
-    for r in REVIEWS
-)
-AMAZON_CSV = "".join(",".join(map(str, r)) + "\n" for r in REVIEWS)
-AMAZON = {
-    "reviews_Toys_5.json": AMAZON_JSON.encode(),
-    "reviews_Toys.json.gz": gzip.compress(AMAZON_JSON.encode()),
-    "ratings_Toys.csv": AMAZON_CSV.encode(),
-}
 
 
 def write(path, content: str | bytes):
@@ -84,31 +68,6 @@ def test_steam_purchases_once_in_order_of_the_file(tmp_path):
     assert log.rating is None
 
 
-@pytest.mark.parametrize("file", AMAZON)
-def test_amazon(tmp_path, file):
-    write(tmp_path / file, AMAZON[file])
-    for path in (tmp_path, tmp_path / file):
-        log = data.read(path)
-        assert log.user_ids.tolist() == ["A2", "A9"]
-        assert items(log) == [["B3", "B2"], ["0700099867", "B2"]]
-        assert log.rating is not None
-        assert log.time is not None
-        assert log.rating.tolist() == [4.0, 3.0, 1.0, 5.0]
-        assert log.time.tolist() == [1_300_000_000 + s for s in (100, 200, 0, 300)]
-
-
-def test_amazon_with_two_files_needs_a_choice(tmp_path):
-    layouts.as_folder(tmp_path, AMAZON)
-    with pytest.raises(DataError, match=r"expected one file .* found .*Give the path of one"):
-        data.read(tmp_path)
-    assert len(data.read(tmp_path / "ratings_Toys.csv")) == 4
-
-
-def test_ratings_with_a_header_are_a_plain_table(tmp_path):
-    path = write(tmp_path / "ratings_mine.csv", "user,item,rating,time\n" + AMAZON_CSV)
-    assert len(data.read(path)) == 4
-
-
 ERRORS = {
     "columns": (
         "train-item-views.csv",
@@ -125,24 +84,6 @@ ERRORS = {
         "user,game,behaviour,value,zero\n" + STEAM,
         r"line 1: 'behaviour' is neither purchase nor play",
     ),
-    "json": (
-        "reviews_Toys_5.json",
-        AMAZON_JSON + "{'reviewerID': 'A1'}\n",
-        r"line 5: not a JSON object with reviewerID, asin",
-    ),
-    "key": ("reviews_Toys_5.json", '{"reviewerID": "A1"}\n', r"line 1: not a JSON object with"),
-    "rating": (
-        "reviews_Toys_5.json",
-        AMAZON_JSON.replace("3.0", '"good"'),
-        r"line 3: rating is 'good', not a number",
-    ),
-    "empty": ("reviews_Toys_5.json", "", r"the file is empty\. Download it again"),
-    "cut": (
-        "reviews_Toys_5.json.gz",
-        gzip.compress(AMAZON_JSON.encode())[:-20],
-        r"gzip file is truncated or damaged .*Download it again",
-    ),
-    "not gzip": ("reviews_Toys_5.json.gz", AMAZON_JSON, r"gzip file is truncated or damaged"),
 }
 
 
@@ -211,32 +152,3 @@ def test_import_of_less(tmp_path, own_cache, steam):
         with pytest.raises(DataError, match=r"1 / 2 / 2 users.* but tiny-steam has 2 / 3 / 4"):
             data.import_path(path, name)
     assert not (own_cache / "datasets" / "tiny-steam").exists()
-
-
-def test_import_of_another_edition(tmp_path, own_cache, few, monkeypatch):
-    entry = tiny.entry(
-        b"", few, name="tiny-toys", archive="reviews_Toys.json.gz", sha256="", size=0,
-        format="amazon", counts=(9, 9, 9), editions=((2, 3, 4),),
-    )  # fmt: skip
-    tiny.register(monkeypatch, entry)
-    data.import_path(write(tmp_path / "ratings_Toys.csv", AMAZON_CSV), "tiny-toys")
-    assert len(data.load("tiny-toys", "raw")) == 4
-
-
-@pytest.mark.parametrize("complete", [True, False])
-def test_fetch_of_one_file_without_a_checksum(own_cache, few, monkeypatch, complete):
-    content = AMAZON["reviews_Toys.json.gz"]
-    with Server(content if complete else gzip.compress(b"<html>")).running() as server:
-        entry = tiny.entry(
-            b"", few, name="tiny-toys", archive="reviews_Toys.json.gz", sha256="", size=0,
-            format="amazon", counts=(2, 3, 4), url=server.url,
-        )  # fmt: skip
-        tiny.register(monkeypatch, entry)
-        if complete:
-            folder = data.fetch("tiny-toys")
-            assert os.listdir(folder) == ["reviews_Toys.json.gz"]
-            assert len(data.load("tiny-toys", "raw")) == 4
-        else:
-            with pytest.raises(DataError, match="not a JSON object"):
-                data.fetch("tiny-toys")
-            assert os.listdir(own_cache / "datasets") == ["tiny-toys.lock"]

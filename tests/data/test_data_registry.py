@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import data_layouts as layouts
@@ -9,6 +10,7 @@ import pytest
 
 from recgym import data
 from recgym.data import DataError, registry
+from recgym.data.download import COPIED, KEY_FILES
 from recgym.data.paths import cache_dir
 from recgym.data.readers import READERS
 
@@ -17,6 +19,7 @@ def test_names_and_entries():
     assert data.names() == (
         "ml-latest-small", "synthetic", "ml-100k", "ml-1m", "ml-20m", "ml-25m", "lastfm-2k",
         "diginetica", "steam-200k", "amazon-video-games", "ifrqe-simulation",
+        "amazon-beauty", "gowalla",
     )  # fmt: skip
     for name in data.names():
         entry = data.info(name)
@@ -25,8 +28,10 @@ def test_names_and_entries():
             assert entry.by_hand or entry.url.endswith("/" + entry.archive)
             kind, checksum = entry.checksum
             assert len(checksum) == {"sha256": 64, "md5": 32, "": 0}[kind]
-            assert entry.counts
+            assert entry.counts or (kind and entry.parquet_counts)
             assert entry.format in READERS
+            assert entry.format in KEY_FILES
+            assert any(fnmatchcase(entry.archive, p) for p in COPIED.get(entry.format, "*"))
 
 
 def test_page_lists_them_as_the_registry_does():

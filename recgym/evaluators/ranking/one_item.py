@@ -1,4 +1,4 @@
-"""Ranking metrics of next-item predictions, by rank of the one held-out item."""
+"""Metrics of next-item predictions, by rank of the one held-out item."""
 
 from __future__ import annotations
 
