@@ -67,7 +67,14 @@ def slsqp(
     iterations: int = 100,
     tolerance: float = 1e-6,
 ) -> tuple[np.ndarray, float]:
-    """(weights (P,), f) of the best of nine runs for one user with ``inherent`` (d,)."""
+    """(weights (P,), f) of the best of nine runs for one user with ``inherent`` (d,).
+
+    Runs that come to a policy whose stationary profile is not found are left out, as are those that
+    fail in the paper.
+
+    Raises:
+        NotSettled: that happened to all nine.
+    """
     from scipy.optimize import minimize
 
     bounded = isinstance(family, choice.Slates)
@@ -85,22 +92,27 @@ def slsqp(
         "fun": lambda w: family.total - w.sum(),
         "jac": lambda w: -ones,
     }
-    best, value = None, -np.inf
+    best, value, trouble = None, -np.inf, ""
     for start in starts(model, family, inherent, rng):
-        found = minimize(
-            negative,
-            start,
-            jac=True,
-            method="SLSQP",
-            bounds=[(0.0, 1.0)] * family.size,
-            constraints=[constraint],
-            options={"maxiter": iterations, "ftol": tolerance},
-        )
-        weights = feasible(family, np.where(found.x < CLIP[bounded], 0.0, found.x))
-        reached = -negative(weights)[0]
+        try:
+            found = minimize(
+                negative,
+                start,
+                jac=True,
+                method="SLSQP",
+                bounds=[(0.0, 1.0)] * family.size,
+                constraints=[constraint],
+                options={"maxiter": iterations, "ftol": tolerance},
+            )
+            weights = feasible(family, np.where(found.x < CLIP[bounded], 0.0, found.x))
+            reached = -negative(weights)[0]
+        except choice.NotSettled as error:  # the run crossed policies without an answer
+            trouble = str(error)
+            continue
         if reached > value:
             best, value = weights, reached
-    assert best is not None
+    if best is None:
+        raise choice.NotSettled(trouble)
     return best, value
 
 

@@ -19,6 +19,7 @@ from recgym.evaluators.choice.policies import (
 )
 from recgym.evaluators.choice.projection import onto_budget, onto_simplex
 from recgym.evaluators.choice.stationary import (
+    NotSettled,
     Outcome,
     Stationary,
     choice_probabilities,
@@ -33,6 +34,7 @@ __all__ = [
     "ChoiceModel",
     "Choices",
     "Draws",
+    "NotSettled",
     "Outcome",
     "PolicyFamily",
     "Sampling",

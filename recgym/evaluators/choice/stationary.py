@@ -10,8 +10,12 @@ from recgym.evaluators.choice.model import ChoiceModel, check_finite
 from recgym.evaluators.choice.policies import PolicyFamily
 
 TOLERANCE = 1e-11
-UNDAMPED = 200
+UNDAMPED = 1_000
 MOST_ITERATIONS = 3_000
+
+
+class NotSettled(ValueError):
+    """A stationary profile that was not found; the message says how far off it is."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +71,15 @@ def stationary_profile(
 ) -> Stationary:
     """The fixed point u* = G(p(π, u*)), by iteration from the inherent profile (B, d).
 
-    Profiles that have not settled after some hundred iterations may jump between two places, and
-    go half the way from then on.
+    Profiles that have not settled after a thousand iterations may jump between two places, and go
+    half the way from then on.
 
     Args:
         start: (B, d) where to begin instead, e.g. the fixed point of a policy close by.
         tolerance: of ‖G(p(π, u)) − u‖∞.
 
     Raises:
-        ValueError: it does not converge; with the number of users, how far off, and the cure.
+        NotSettled: it does not converge; with the number of users, how far off, and the cure.
     """
     inherent = np.asarray(inherent, dtype=np.float64)
     check_finite("inherent", inherent)
@@ -93,7 +97,7 @@ def stationary_profile(
         active = active[~(residual[active] <= tolerance)]  # keeps NaN
         if len(active) == 0:
             return Stationary(found, done, residual)
-    raise ValueError(
+    raise NotSettled(
         f"The stationary profile of {len(active)} of {len(found)} users did not converge in "
         f"{iterations} iterations (they still move by up to {np.max(residual[active]):.1e}): the "
         "policy may have several. Raise beta, lower alpha, or scale the vectors down."
