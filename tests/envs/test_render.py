@@ -11,6 +11,7 @@ import pytest
 
 import recgym  # noqa: F401
 from recgym.data.log import InteractionLog
+from recgym.envs.frame import _columns, cut
 from recgym.envs.influence_path import render
 from recgym.envs.item_map import item_map
 
@@ -229,7 +230,7 @@ def test_odd_titles_and_no_genres_are_drawn_without_a_warning():
     assert "\x1b" not in text
     rows = text.splitlines()[-3:]
     assert [row.split()[0] for row in rows] == ["1/20", "2/20", "3/20"]
-    assert sum(map(render._columns, rows[0])) == sum(map(render._columns, rows[2]))
+    assert sum(map(_columns, rows[0])) == sum(map(_columns, rows[2]))
     assert "item 3" in rows[2]
     env.unwrapped.render_mode = "rgb_array"
     with warnings.catch_warnings():
@@ -238,9 +239,9 @@ def test_odd_titles_and_no_genres_are_drawn_without_a_warning():
 
 
 def test_long_text_is_cut_to_terminal_columns():
-    assert render._cut("short", 5) == "short"
-    assert render._cut("longer", 5) == "long…"
-    assert sum(map(render._columns, render._cut("東京物語東京", 7))) <= 7
+    assert cut("short", 5) == "short"
+    assert cut("longer", 5) == "long…"
+    assert sum(map(_columns, cut("東京物語東京", 7))) <= 7
 
 
 def test_map_separates_genres_and_is_computed_once():

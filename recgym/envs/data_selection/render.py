@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import gymnasium as gym
 import numpy as np
 
 from recgym.envs.data_selection.state import State
+from recgym.envs.frame import FAINT, FONT, INK, PAPER, SOFT, cell, cut, new_frame, pixels, write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,10 +61,6 @@ def _place(problem: DataSelection, v: View) -> str:
     return f"round {number} of {problem.params.rounds}, move {v.moves}"
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
 # --- text -----------------------------------------------------------------------------------------
 
 
@@ -82,7 +78,7 @@ def ansi(problem: DataSelection, state: State, row: int) -> str:
     ):
         mark = "in  " if kept else "out "
         numbers = f"{beta:8.2f} {gain:+8.3f} {cost:8.3f}".replace("-", "−")
-        lines.append(f"  {mark}  {_cut(title, 56):<56} {numbers}")
+        lines.append(f"  {mark}  {cell(title, 56)} {numbers}")
     lines += [
         "",
         f"She keeps {int(v.kept.sum())} of {len(v.kept)}, z = {v.z:.3f}. All users keep "
@@ -93,10 +89,7 @@ def ansi(problem: DataSelection, state: State, row: int) -> str:
 
 # --- picture --------------------------------------------------------------------------------------
 
-SIZE, DPI = (12.0, 6.0), 100  # inches, so 1200 × 600 pixels
-INK, SOFT, FAINT, PAPER = "#22252b", "#7d828c", "#e7e8eb", "#ffffff"
 HELPS, HURTS, COSTS = "#2f6fb3", "#c8452f", "#9aa1ab"
-FONT = "DejaVu Sans"  # ships with matplotlib
 
 
 def rgb_array(problem: DataSelection, state: State, row: int) -> np.ndarray:
@@ -105,30 +98,16 @@ def rgb_array(problem: DataSelection, state: State, row: int) -> np.ndarray:
     Raises:
         gymnasium.error.DependencyNotInstalled: without matplotlib.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise gym.error.DependencyNotInstalled(
-            'render_mode="rgb_array" and "human" need matplotlib. Run: pip install "recgym[plot]"'
-        ) from None
-    figure = Figure(figsize=SIZE, dpi=DPI, facecolor=PAPER)
-    canvas = FigureCanvasAgg(figure)
+    figure, canvas = new_frame()
     v = view(problem, state, row)
     head = f"User {v.user + 1} of {problem.n_users}: what she lets the recommender learn from"
-    _text(figure, 0.02, 0.955, head, 15, weight="bold")
+    write(figure, 0.02, 0.955, head, 15, weight="bold")
     about = f"{problem.world.name}, λ = {problem.params.harm_of_disclosure:g}"
-    _text(figure, 0.02, 0.905, about, 10, color=SOFT)
-    _text(figure, 0.985, 0.955, _place(problem, v), 11, ha="right", color=SOFT)
+    write(figure, 0.02, 0.905, about, 10, color=SOFT)
+    write(figure, 0.985, 0.955, _place(problem, v), 11, ha="right", color=SOFT)
     _items(figure.add_axes((0.02, 0.08, 0.70, 0.755)), v)
     _everybody(figure, v)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
-
-
-def _text(target: Any, x: float, y: float, text: str, size: float, **style: Any) -> Any:
-    style = {"color": INK, "va": "center", "family": FONT, "parse_math": False, **style}
-    return target.text(x, y, text, fontsize=size, **style)
+    return pixels(canvas)
 
 
 def _items(ax: Axes, v: View) -> None:
@@ -139,19 +118,19 @@ def _items(ax: Axes, v: View) -> None:
     ax.set_ylim(max(count, 8) - 0.4, -1.0)
     middle, half = 0.79, 0.19
     scale = half / max(float(np.abs(v.gain).max(initial=0)), float(v.cost.max(initial=0)), 1e-9)
-    _text(ax, 0.0, -0.8, "kept", 8.5, color=SOFT)
-    _text(ax, 0.055, -0.8, "item, the oldest first", 8.5, color=SOFT)
-    _text(ax, 0.58, -0.8, "willing to exclude", 8.5, color=SOFT, ha="right")
-    _text(ax, middle - 0.01, -0.8, "worsens", 8.5, color=HURTS, ha="right")
-    _text(ax, middle + 0.01, -0.8, "serves her", 8.5, color=HELPS)
-    _text(ax, 1.0, -0.8, "costs her", 8.5, color=COSTS, ha="right")
+    write(ax, 0.0, -0.8, "kept", 8.5, color=SOFT)
+    write(ax, 0.055, -0.8, "item, the oldest first", 8.5, color=SOFT)
+    write(ax, 0.58, -0.8, "willing to exclude", 8.5, color=SOFT, ha="right")
+    write(ax, middle - 0.01, -0.8, "worsens", 8.5, color=HURTS, ha="right")
+    write(ax, middle + 0.01, -0.8, "serves her", 8.5, color=HELPS)
+    write(ax, 1.0, -0.8, "costs her", 8.5, color=COSTS, ha="right")
     for place in range(count):
         kept, gain, cost = bool(v.kept[place]), float(v.gain[place]), float(v.cost[place])
         style = {"ms": 8, "mec": INK, "mew": 1.2}
         ax.plot(0.014, place, "o", color=INK if kept else PAPER, **style)
         colour = INK if kept else SOFT
-        _text(ax, 0.055, place, _cut(v.titles[place], 46), 9, color=colour)
-        _text(ax, 0.58, place, f"{v.willingness[place]:.2f}", 9, ha="right", color=colour)
+        write(ax, 0.055, place, cut(v.titles[place], 46), 9, color=colour)
+        write(ax, 0.58, place, f"{v.willingness[place]:.2f}", 9, ha="right", color=colour)
         strength = 1.0 if kept else 0.35
         bar = HELPS if gain > 0 else HURTS
         ax.barh(place - 0.16, gain * scale, 0.34, left=middle, color=bar, alpha=strength)
@@ -160,16 +139,16 @@ def _items(ax: Axes, v: View) -> None:
 
 
 def _everybody(figure: Any, v: View) -> None:
-    _text(figure, 0.765, 0.80, "z of this user", 9, color=SOFT)
-    _text(figure, 0.765, 0.745, f"{v.z:.3f}".replace("-", "−"), 17, weight="bold")
-    _text(figure, 0.885, 0.80, "mean z of all", 9, color=SOFT)
-    _text(figure, 0.885, 0.745, f"{v.mean_z:.3f}".replace("-", "−"), 17, weight="bold")
+    write(figure, 0.765, 0.80, "z of this user", 9, color=SOFT)
+    write(figure, 0.765, 0.745, f"{v.z:.3f}".replace("-", "−"), 17, weight="bold")
+    write(figure, 0.885, 0.80, "mean z of all", 9, color=SOFT)
+    write(figure, 0.885, 0.745, f"{v.mean_z:.3f}".replace("-", "−"), 17, weight="bold")
     ax = figure.add_axes((0.765, 0.14, 0.215, 0.43))
-    _text(ax, 0, 1.11, "users by the share they keep", 9, transform=ax.transAxes)
+    write(ax, 0, 1.11, "users by the share they keep", 9, transform=ax.transAxes)
     ax.hist(v.shares, bins=np.linspace(0, 1, 21).tolist(), color=HELPS, alpha=0.8)
     ax.axvline(float(v.shares.mean()), color=INK, lw=1.5)
     note = f"mean {v.shares.mean():.0%}"
-    _text(ax, 0, 1.04, note, 8.5, transform=ax.transAxes, color=SOFT)
+    write(ax, 0, 1.04, note, 8.5, transform=ax.transAxes, color=SOFT)
     ax.set_xlim(0, 1)
     ax.tick_params(length=0, labelsize=7.5, labelcolor=SOFT, labelfontfamily=FONT)
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])

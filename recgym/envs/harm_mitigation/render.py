@@ -6,9 +6,9 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import gymnasium as gym
 import numpy as np
 
+from recgym.envs.frame import FAINT, FONT, INK, PAPER, SOFT, cut, new_frame, pixels, write
 from recgym.envs.harm_mitigation.state import State
 from recgym.envs.harm_mitigation.worlds import World
 
@@ -83,7 +83,7 @@ def ansi(problem: HarmMitigation, state: State, row: int) -> str:
     ]
     for step in range(len(e.click)):
         drift = float(np.linalg.norm(e.profiles[step + 1] - e.profiles[0]))
-        title = _cut(_title(problem, int(e.consumed[step])), 42)
+        title = cut(_title(problem, int(e.consumed[step])), 42)
         lines.append(
             f"{f'{step + 1}/{e.horizon}':>8}  {title:<44}{_how(problem, e, step):<18}"
             f"{e.click[step]:6.2f}{e.harm[step]:6.2f}{drift:8.2f}"
@@ -100,17 +100,9 @@ def ansi(problem: HarmMitigation, state: State, row: int) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _cut(text: str, width: int) -> str:
-    text = "".join(c if c.isprintable() else " " for c in text)
-    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
-
-
 # --- picture --------------------------------------------------------------------------------------
 
-SIZE, DPI = (12.0, 6.0), 100  # inches, so 1200 × 600 pixels
-INK, SOFT, FAINT, PAPER = "#22252b", "#7d828c", "#e7e8eb", "#ffffff"
 HARMLESS, HARMFUL, PATH = "#7ba3c9", "#c8452f", "#22355f"
-FONT = "DejaVu Sans"  # ships with matplotlib
 
 
 @functools.lru_cache(maxsize=8)
@@ -143,30 +135,16 @@ def rgb_array(problem: HarmMitigation, state: State, row: int) -> np.ndarray:
     Raises:
         gymnasium.error.DependencyNotInstalled: without matplotlib.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise gym.error.DependencyNotInstalled(
-            'render_mode="rgb_array" and "human" need matplotlib. Run: pip install "recgym[plot]"'
-        ) from None
-    figure = Figure(figsize=SIZE, dpi=DPI, facecolor=PAPER)
-    canvas = FigureCanvasAgg(figure)
+    figure, canvas = new_frame()
     e = episode(problem, state, row)
-    _text(figure, 0.02, 0.955, f"User {e.user}: how her taste drifts", 15, weight="bold")
-    _text(figure, 0.02, 0.905, _cut(problem.world.name, 60), 10, color=SOFT)
+    write(figure, 0.02, 0.955, f"User {e.user}: how her taste drifts", 15, weight="bold")
+    write(figure, 0.02, 0.905, cut(problem.world.name, 60), 10, color=SOFT)
     step = f"step {len(e.click)} of {e.horizon}"
-    _text(figure, 0.985, 0.955, step, 11, ha="right", color=SOFT)
+    write(figure, 0.985, 0.955, step, 11, ha="right", color=SOFT)
     _map(figure.add_axes((0.015, 0.09, 0.46, 0.77)), problem, e)
     _list(figure.add_axes((0.49, 0.04, 0.235, 0.82)), problem, e)
     _curves(figure, e)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
-
-
-def _text(target: Any, x: float, y: float, text: str, size: float, **style: Any) -> Any:
-    style = {"color": INK, "va": "center", "family": FONT, "parse_math": False, **style}
-    return target.text(x, y, text, fontsize=size, **style)
+    return pixels(canvas)
 
 
 def _places(problem: HarmMitigation, points: np.ndarray) -> np.ndarray:
@@ -189,7 +167,7 @@ def _map(ax: Axes, problem: HarmMitigation, e: Episode) -> None:
         ax.scatter(*at[of].T, s=size[of], c=colour, marker=marker, alpha=0.55, linewidths=0)
     if model.n_items <= 12:
         for item, (x, y) in enumerate(at):
-            _text(ax, x, y - 0.11, problem.world.title(item), 8, ha="center")
+            write(ax, x, y - 0.11, problem.world.title(item), 8, ha="center")
     if len(trail) > 1:
         hops = np.stack([trail[:-1], trail[1:]], axis=1)
         ax.add_collection(LineCollection(list(hops), colors=PATH, alpha=0.22, lw=0.9, zorder=4))
@@ -210,7 +188,7 @@ def _map(ax: Axes, problem: HarmMitigation, e: Episode) -> None:
     ax.set_yticks([])
     for side in ax.spines.values():
         side.set_color(FAINT)
-    _text(ax, 1.0, -0.035, "toward harm →", 8.5, ha="right", color=HARMFUL, transform=ax.transAxes)
+    write(ax, 1.0, -0.035, "toward harm →", 8.5, ha="right", color=HARMFUL, transform=ax.transAxes)
     marks = (
         (0.01, "o", HARMLESS, HARMLESS, "harmless"),
         (0.14, "X", HARMFUL, HARMFUL, "harmful"),
@@ -220,9 +198,9 @@ def _map(ax: Axes, problem: HarmMitigation, e: Episode) -> None:
     for x, marker, face, edge, name in marks:
         style = {"color": face, "mec": edge, "ms": 7, "clip_on": False}
         ax.plot(x, -0.035, marker, transform=ax.transAxes, **style)
-        _text(ax, x + 0.018, -0.035, name, 8, color=SOFT, transform=ax.transAxes)
+        write(ax, x + 0.018, -0.035, name, 8, color=SOFT, transform=ax.transAxes)
     note = "larger: liked more now"
-    _text(ax, 0.255, -0.035, note, 8, color=SOFT, transform=ax.transAxes)
+    write(ax, 0.255, -0.035, note, 8, color=SOFT, transform=ax.transAxes)
 
 
 def _running(values: np.ndarray) -> np.ndarray:
@@ -239,22 +217,22 @@ def _list(ax: Axes, problem: HarmMitigation, e: Episode) -> None:
     ax.set_ylim(LATEST + 0.6, -0.6)
     model = problem.model
     if problem.params.response == "mean_field":
-        _text(ax, 0.0, -0.25, "what she would find by herself", 9)
+        write(ax, 0.0, -0.25, "what she would find by herself", 9)
         score = model.scores(e.profiles[-1:])[0]
         for index, item in enumerate(np.argsort(-score)[:LATEST].tolist()):
             colour = HARMFUL if model.harmful[item] else INK
-            _text(ax, 0.12, index + 0.9, _cut(_title(problem, item), 38), 8, color=colour)
+            write(ax, 0.12, index + 0.9, cut(_title(problem, item), 38), 8, color=colour)
             share = f"{score[item] / score.sum():.1%}"
-            _text(ax, 0.09, index + 0.9, share, 8, ha="right", color=colour)
+            write(ax, 0.09, index + 0.9, share, 8, ha="right", color=colour)
         return
-    _text(ax, 0.0, -0.25, "consumed lately", 9)
+    write(ax, 0.0, -0.25, "consumed lately", 9)
     first = max(0, len(e.click) - LATEST)
     for index, step in enumerate(range(first, len(e.click))):
         item = int(e.consumed[step])
         colour = HARMFUL if model.harmful[item] else INK if e.clicked[step] else SOFT
-        _text(ax, 0.09, index + 0.75, str(step + 1), 8, ha="right", color=colour, weight="bold")
-        _text(ax, 0.12, index + 0.75, _cut(_title(problem, item), 38), 8, color=colour)
-        _text(ax, 0.12, index + 1.15, _how(problem, e, step), 6.5, color=colour)
+        write(ax, 0.09, index + 0.75, str(step + 1), 8, ha="right", color=colour, weight="bold")
+        write(ax, 0.12, index + 0.75, cut(_title(problem, item), 38), 8, color=colour)
+        write(ax, 0.12, index + 1.15, _how(problem, e, step), 6.5, color=colour)
 
 
 def _curves(figure: Any, e: Episode) -> None:
@@ -267,8 +245,8 @@ def _curves(figure: Any, e: Episode) -> None:
         if len(values):
             ax.plot(steps, _running(values), color=colour, lw=2)
             mean = f"mean {values.mean():.2f}"
-            _text(ax, 1, 1.08, mean, 8.5, ha="right", color=colour, transform=ax.transAxes)
-        _text(ax, 0, 1.08, f"{title}, mean of {WINDOW} steps", 9, transform=ax.transAxes)
+            write(ax, 1, 1.08, mean, 8.5, ha="right", color=colour, transform=ax.transAxes)
+        write(ax, 0, 1.08, f"{title}, mean of {WINDOW} steps", 9, transform=ax.transAxes)
         ax.set_xlim(0, e.horizon + 0.5)
         ax.set_ylim(0, 1.02)
         ax.tick_params(length=0, labelsize=7.5, labelcolor=SOFT, labelfontfamily=FONT)
@@ -277,4 +255,4 @@ def _curves(figure: Any, e: Episode) -> None:
         for side in ("top", "right", "left"):
             ax.spines[side].set_visible(False)
         ax.spines["bottom"].set_color(FAINT)
-    _text(ax, 1, -0.2, "steps", 7.5, color=SOFT, ha="right", transform=ax.transAxes)
+    write(ax, 1, -0.2, "steps", 7.5, color=SOFT, ha="right", transform=ax.transAxes)

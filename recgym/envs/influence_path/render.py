@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import gymnasium as gym
 import numpy as np
 
 from recgym.data.log import InteractionLog
+from recgym.envs.frame import FONT, INK, PAPER, SOFT, cell, cut, new_frame, pixels, write
 from recgym.envs.influence_path.rewards import log_acceptance
 from recgym.envs.influence_path.state import State
 from recgym.envs.item_map import OTHER, item_map
@@ -102,7 +101,7 @@ def ansi(problem: InfluencePath, state: State, row: int) -> str:
     if len(e.history) == 0:
         lines.append(f"{'after':>6}  (no history)")
     heads = f"{'a':>5}{'P(objective)':>13}{'× start':>8}"
-    lines += ["", f"{'step':>6}  {_cell('recommended', TITLE)}  {_cell('genres', GENRES)}{heads}"]
+    lines += ["", f"{'step':>6}  {cell('recommended', TITLE)}  {cell('genres', GENRES)}{heads}"]
     for index, item in enumerate(e.path.tolist()):
         mark, a = e.marks[index], e.acceptance[index]
         shown = "-" if np.isnan(a) else f"{a:.2f}"
@@ -132,7 +131,7 @@ def _item(head: str, log: InteractionLog, item: int, numbers: str = "") -> str:
 
 
 def _line(head: str, title: str, kind: str, numbers: str) -> str:
-    return f"{head:>6}  {_cell(title, TITLE)}  {_cell(kind, GENRES)}{numbers}"
+    return f"{head:>6}  {cell(title, TITLE)}  {cell(kind, GENRES)}{numbers}"
 
 
 def _times(ratio: float) -> str:
@@ -143,38 +142,10 @@ def _times(ratio: float) -> str:
     )
 
 
-def _columns(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-def _cut(text: str, width: int) -> str:
-    """One line of printable text of at most ``width`` columns of a terminal."""
-    text = "".join(c if c.isprintable() else " " for c in text)
-    if sum(map(_columns, text)) <= width:
-        return text
-    kept, used = [], 0
-    for character in text:
-        used += _columns(character)
-        if used > width - 1:
-            break
-        kept.append(character)
-    return "".join(kept).rstrip() + "…"
-
-
-def _cell(text: str, width: int) -> str:
-    text = _cut(text, width)
-    return text + " " * (width - sum(map(_columns, text)))
-
-
 # --- picture --------------------------------------------------------------------------------------
 
-SIZE, DPI = (12.0, 6.0), 100  # inches, so 1200 × 600 pixels
-INK, SOFT, PAPER = "#22252b", "#7d828c", "#ffffff"
 PATH, STAR, WARN = "#2b4c9b", "#e0a100", "#c8452f"
 EDGE, CLEAR, LETTER = 0.06, 0.062, 0.029  # of the map, whose width is about 2
-FONT = "DejaVu Sans"  # ships with matplotlib
 
 
 def rgb_array(problem: InfluencePath, state: State, row: int) -> np.ndarray:
@@ -183,57 +154,30 @@ def rgb_array(problem: InfluencePath, state: State, row: int) -> np.ndarray:
     Raises:
         gymnasium.error.DependencyNotInstalled: without matplotlib.
     """
-    figure, canvas = _figure()
+    figure, canvas = new_frame()
     e, log = episode(problem, state, row), problem.log
     _head(figure, e)
     figure.figimage(_background(log), zorder=-1)
     _draw_path(_map_axes(figure, log), log, e)
     _list(figure.add_axes((0.482, 0.03, 0.228, 0.85)), log, e)
     _curves(figure, problem, e)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
-
-
-def _figure() -> tuple[Any, Any]:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise gym.error.DependencyNotInstalled(
-            'render_mode="rgb_array" and "human" need matplotlib. Run: pip install "recgym[plot]"'
-        ) from None
-    figure = Figure(figsize=SIZE, dpi=DPI, facecolor=PAPER)
-    return figure, FigureCanvasAgg(figure)
-
-
-@functools.cache
-def _glyphs() -> frozenset[int]:
-    from matplotlib import font_manager
-
-    return frozenset(font_manager.get_font(font_manager.findfont(FONT)).get_charmap())
-
-
-def _text(target: Any, x: float, y: float, text: str, size: float, **style: Any) -> Any:
-    """Plain text: no mathematics in titles, and no warnings about glyphs that the font lacks."""
-    text = "".join(c if ord(c) in _glyphs() else "?" for c in text)
-    style = {"color": INK, "va": "center", "family": FONT, "parse_math": False, **style}
-    return target.text(x, y, text, fontsize=size, **style)
+    return pixels(canvas)
 
 
 def _head(figure: Any, e: Episode) -> None:
-    title = _cut(e.title, 60)
-    _text(figure, 0.02, 0.955, f"User {e.user}  →  {title}", 15, weight="bold")
-    _text(figure, 0.02, 0.905, _cut(e.kind.replace("|", ", "), 60), 10, color=SOFT)
+    title = cut(e.title, 60)
+    write(figure, 0.02, 0.955, f"User {e.user}  →  {title}", 15, weight="bold")
+    write(figure, 0.02, 0.905, cut(e.kind.replace("|", ", "), 60), 10, color=SOFT)
     step = f"step {len(e.path)} of {e.horizon}"
     if e.ended:
         step += "  ·  objective reached" if REACHED in e.marks else "  ·  not reached"
-    _text(figure, 0.985, 0.955, step, 11, ha="right", color=SOFT)
+    write(figure, 0.985, 0.955, step, 11, ha="right", color=SOFT)
 
 
 @functools.lru_cache(maxsize=4)
 def _background(log: InteractionLog) -> np.ndarray:
     """(600, 1200, 4) uint8: all items and the legend, which no step changes."""
-    figure, canvas = _figure()
+    figure, canvas = new_frame()
     ax = _map_axes(figure, log)
     world = item_map(log)
     few = len(world.shown) < 100
@@ -244,7 +188,7 @@ def _background(log: InteractionLog) -> np.ndarray:
     columns = np.linspace(0.0, 1.0, len(world.legend) + 1)[:-1]
     for (name, colour), place in zip(world.legend, columns, strict=True):
         ax.plot(place, -0.045, "o", color=colour, ms=6, transform=ax.transAxes, clip_on=False)
-        _text(ax, place + 0.014, -0.045, _cut(name, 12), 7.5, color=SOFT, transform=ax.transAxes)
+        write(ax, place + 0.014, -0.045, cut(name, 12), 7.5, color=SOFT, transform=ax.transAxes)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba()).copy()
 
@@ -284,11 +228,11 @@ def _draw_path(ax: Axes, log: InteractionLog, e: Episode) -> None:
     for index, (place, colour) in enumerate(zip(places, edges, strict=True)):
         if colour != "none":
             x, y = place
-            _text(ax, x, y, f"{index + 1}", 6.5, ha="center", color=colour, zorder=6)
-    label = _cut(e.title, 30)
+            write(ax, x, y, f"{index + 1}", 6.5, ha="center", color=colour, zorder=6)
+    label = cut(e.title, 30)
     x, y = _beside(goal, len(label) * LETTER, np.concatenate([tail, places]))
     halo = [patheffects.withStroke(linewidth=2.5, foreground=PAPER)]
-    _text(ax, x, y, label, 9, zorder=8, ha="center", weight="bold", path_effects=halo)
+    write(ax, x, y, label, 9, zorder=8, ha="center", weight="bold", path_effects=halo)
 
 
 def _beside(goal: np.ndarray, width: float, points: np.ndarray) -> tuple[float, float]:
@@ -327,16 +271,16 @@ def _list(ax: Axes, log: InteractionLog, e: Episode) -> None:
     ax.set_ylim(rows + HISTORY + 1.2, -0.8)
     recent = e.history[-HISTORY:].tolist()
     for index, item in enumerate(recent):
-        _text(ax, 0.09, index, _cut(log.item_label(item), 40), 8, color=SOFT)
-        _text(ax, 0.06, index, "•", 8, color=SOFT, ha="right")
+        write(ax, 0.09, index, cut(log.item_label(item), 40), 8, color=SOFT)
+        write(ax, 0.06, index, "•", 8, color=SOFT, ha="right")
     for index, (item, mark) in enumerate(zip(e.path.tolist(), e.marks, strict=True)):
         y = len(recent) + 0.6 + index
         colour = {ACCEPTED: INK, REACHED: INK, REFUSED: WARN, ILLEGAL: SOFT}[mark]
-        title = _cut(log.item_label(item), 40 if mark == ACCEPTED else 30)
+        title = cut(log.item_label(item), 40 if mark == ACCEPTED else 30)
         title += {REACHED: "  ★", REFUSED: " (refused)", ILLEGAL: " (illegal)"}.get(mark, "")
         weight = "bold" if mark == REACHED else "normal"
-        _text(ax, 0.06, y, str(index + 1), 8, ha="right", color=colour, weight="bold")
-        _text(ax, 0.09, y, title, 8, color=colour, weight=weight)
+        write(ax, 0.06, y, str(index + 1), 8, ha="right", color=colour, weight="bold")
+        write(ax, 0.09, y, title, 8, color=colour, weight=weight)
 
 
 def _curves(figure: Any, problem: InfluencePath, e: Episode) -> None:
@@ -347,7 +291,7 @@ def _curves(figure: Any, problem: InfluencePath, e: Episode) -> None:
     if is_item:
         low, high = min(low, tau), max(high, tau)
         top.axhline(tau, color=STAR, lw=1.1, ls=(0, (4, 2)))
-        _text(top, 0.3, tau, "as likely as real choices", 7, color=STAR, va="bottom")
+        write(top, 0.3, tau, "as likely as real choices", 7, color=STAR, va="bottom")
     room = 0.08 * (high - low) + 0.2
     top.set_ylim(low - room, high + room)
     top.plot(steps, e.log_prob, color=PATH, lw=1.8, marker="o", ms=3.5)
@@ -358,18 +302,18 @@ def _curves(figure: Any, problem: InfluencePath, e: Episode) -> None:
     height = np.nan_to_num(e.acceptance)
     below.bar(steps[1:], height, width=0.62, color=[colours[m] for m in e.marks], alpha=0.8)
     for index in np.flatnonzero(np.isnan(e.acceptance)).tolist():
-        _text(below, index + 1, 0.04, "×", 9, ha="center", color=SOFT)
+        write(below, index + 1, 0.04, "×", 9, ha="center", color=SOFT)
     below.set_ylim(0, 1.06)
     _frame(below, e.horizon, "acceptance")
-    _text(below, 0.42, 1.08, "■ each item", 7.5, color=PATH, transform=below.transAxes)
+    write(below, 0.42, 1.08, "■ each item", 7.5, color=PATH, transform=below.transAxes)
     if is_item:
         below.plot(steps, np.exp(log_acceptance(e.log_prob, tau)), color=STAR, lw=1.8)
-        _text(below, 1, 1.08, "● objective", 7.5, color=STAR, ha="right", transform=below.transAxes)
-    _text(below, 1, -0.2, "recommendations", 7.5, color=SOFT, ha="right", transform=below.transAxes)
+        write(below, 1, 1.08, "● objective", 7.5, color=STAR, ha="right", transform=below.transAxes)
+    write(below, 1, -0.2, "recommendations", 7.5, color=SOFT, ha="right", transform=below.transAxes)
 
 
 def _frame(ax: Axes, horizon: int, title: str) -> None:
-    _text(ax, 0, 1.08, title, 9, transform=ax.transAxes)
+    write(ax, 0, 1.08, title, 9, transform=ax.transAxes)
     ax.set_xlim(-0.3, horizon + 0.6)
     ax.set_xticks(range(0, horizon + 1, max(1, horizon // 4)))
     ax.tick_params(length=0, labelsize=7.5, labelcolor=SOFT, labelfontfamily=FONT)
