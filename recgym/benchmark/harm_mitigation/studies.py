@@ -11,7 +11,7 @@ from recgym.benchmark.studies import Study
 from recgym.benchmark.suites import Entry, Suite
 
 HARM_WEIGHTS = (0, 1, 10, 100)
-BUDGETS = (0.08, 0.09, 0.1)
+BUDGETS = (0.07, 0.08, 0.1)
 SOLVERS = ("closed_loop", "projected_gradient", "alternating", "static", "uniform", "none")
 
 
