@@ -5,6 +5,7 @@
     python scripts/publish_results.py tables
 
 ``take`` writes agents.csv and runs.csv of a bench, or copies the CSVs and the picture of a study.
+With ``--lead AGENT`` it writes leads.csv too, paired differences of that agent from every other.
 ``tables`` fills every place of README.md and docs/ between two marks,
 
     <!-- table: source=benchmarks/results/…/agents.csv metrics=return,SR agents=irn*,jump -->
@@ -20,12 +21,13 @@ import argparse
 import fnmatch
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from recgym.benchmark import suites, summary
+from recgym.benchmark import leads, suites, summary
 from recgym.benchmark.files import BenchmarkError
 from recgym.benchmark.table import build
 
@@ -34,7 +36,7 @@ MARK = re.compile(r"<!-- table: (?!end)(.*?) -->\n.*?<!-- table: end -->", re.DO
 LABELS = {m.key: m for name in sorted(suites.SUITES) for m in suites.get(name).metrics}
 
 
-def take(runs: Path, target: Path) -> list[Path]:
+def take(runs: Path, target: Path, leaders: Sequence[str] = ()) -> list[Path]:
     """The committed files of a folder of runs."""
     if (runs / summary.RUNS).is_file() or not list(runs.glob("*-seed*.csv")):
         target.mkdir(parents=True, exist_ok=True)
@@ -42,7 +44,12 @@ def take(runs: Path, target: Path) -> list[Path]:
         if not found:
             raise BenchmarkError(f"{runs} holds neither runs nor the CSVs of a study")
         return [Path(shutil.copyfile(path, target / path.name)) for path in found]
-    return list(summary.write(build(runs), target))
+    made = list(summary.write(build(runs), target))
+    if leaders:
+        found = leads.leads(runs, leaders)
+        made.append(target / leads.LEADS)
+        found.to_csv(made[-1], index=False, float_format="%.4f", lineterminator="\n")
+    return made
 
 
 def fill(text: str) -> str:
@@ -155,10 +162,11 @@ def main() -> None:
     taking = commands.add_parser("take", help="write the committed files of a folder of runs")
     taking.add_argument("runs", type=Path)
     taking.add_argument("target", type=Path)
+    taking.add_argument("--lead", action="append", default=[], help="an agent of leads.csv")
     commands.add_parser("tables", help="fill the tables of README.md and docs/")
     arguments = parser.parse_args()
     if arguments.command == "take":
-        for path in take(arguments.runs, arguments.target):
+        for path in take(arguments.runs, arguments.target, arguments.lead):
             print(path)
         return
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):

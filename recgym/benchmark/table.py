@@ -100,10 +100,7 @@ def build(folder: Path, resamples: int = scoring.RESAMPLES) -> Table:
     runs = load(folder)
     first = runs[0].header
     metrics, main, unit = _metrics(first)
-    by_label: dict[str, list[RunFile]] = {}
-    for run in sorted(runs, key=lambda run: run.header["seed"]):
-        by_label.setdefault(run.header["label"], []).append(run)
-    samples = {label: _Samples(group, unit) for label, group in by_label.items()}
+    samples = _by_label(runs, unit)
     means = {
         label: {
             metric.key: sample.estimate(metric.key, "mean", resamples)
@@ -130,7 +127,7 @@ def build(folder: Path, resamples: int = scoring.RESAMPLES) -> Table:
             per_seed=np.array([np.nanmean(v) for v in samples[label].values(main.key)]),
             episodes=np.concatenate(samples[label].values(main.key)),
             difference=samples[label].minus(samples[reference], main.key, resamples),
-            headers=tuple(run.header for run in by_label[label]),
+            headers=samples[label].headers,
         )
         for label in order
     )
@@ -148,11 +145,30 @@ def build(folder: Path, resamples: int = scoring.RESAMPLES) -> Table:
     )
 
 
-class _Samples:
+def samples_of(folder: Path) -> tuple[tuple[Metric, ...], dict[str, Samples]]:
+    """The metrics of a folder of runs, and the episodes of each agent by its label.
+
+    Raises:
+        BenchmarkError: see :func:`load`.
+    """
+    runs = load(folder)
+    metrics, _, unit = _metrics(runs[0].header)
+    return metrics, _by_label(runs, unit)
+
+
+def _by_label(runs: Sequence[RunFile], unit: str) -> dict[str, Samples]:
+    found: dict[str, list[RunFile]] = {}
+    for run in sorted(runs, key=lambda run: run.header["seed"]):
+        found.setdefault(run.header["label"], []).append(run)
+    return {label: Samples(group, unit) for label, group in found.items()}
+
+
+class Samples:
     """Episodes of one agent, aligned over its seeds."""
 
     def __init__(self, runs: Sequence[RunFile], unit: str) -> None:
-        self.seeds = tuple(run.header["seed"] for run in runs)
+        self.headers = tuple(run.header for run in runs)
+        self.seeds = tuple(header["seed"] for header in self.headers)
         self.sees = str(runs[0].header["sees"])
         self.metric_keys = list(runs[0].header["metric_keys"])
         self.task_keys = list(runs[0].header["task_keys"])
@@ -176,7 +192,7 @@ class _Samples:
             self.values(key), statistic, crossed=self.crossed, resamples=resamples
         )
 
-    def minus(self, other: _Samples, key: str, resamples: int) -> Estimate | None:
+    def minus(self, other: Samples, key: str, resamples: int) -> Estimate | None:
         """Paired on the seeds that both have, where these had the same tasks."""
         common = [seed for seed in self.seeds if seed in other.seeds]
         mine = [self.frames[self.seeds.index(seed)] for seed in common]

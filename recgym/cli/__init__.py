@@ -214,11 +214,16 @@ def study(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="the --out of bench or run")],
+    lead: Annotated[
+        list[str] | None, typer.Option(help="an agent to compare with every other; may be repeated")
+    ] = None,
 ) -> None:
     """Print the table of a folder of runs; write report.md and report.html into it."""
-    from recgym.cli.bench import print_report
+    from recgym.cli.bench import print_leads, print_report
 
     print_report(folder)
+    if lead:
+        print_leads(folder, lead)
 
 
 @app.command()

@@ -154,6 +154,32 @@ def print_report(folder: Path) -> None:
     console.print(f"\n{made.markdown}\n{made.html}", markup=False, highlight=False)
 
 
+def print_leads(folder: Path, agents: list[str]) -> None:
+    """By how much each of some agents is ahead of every other, with intervals."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from recgym.benchmark.leads import leads
+
+    console = Console()
+    found = leads(folder, agents)
+    for leader, mine in found.groupby("leader", sort=False):
+        shown = Table(title=f"{leader} minus …, on the same tasks", title_justify="left")
+        metrics = list(dict.fromkeys(mine["metric"]))
+        for head in ("agent", *metrics):
+            shown.add_column(head, justify="left" if head == "agent" else "right")
+        for agent, theirs in mine.groupby("agent", sort=False):
+            by = theirs.set_index("metric")
+            cells = [
+                f"{by.at[m, 'value']:.3f}\n\\[{by.at[m, 'low']:.3f}, {by.at[m, 'high']:.3f}]"
+                if m in by.index
+                else "–"
+                for m in metrics
+            ]
+            shown.add_row(str(agent), *cells)
+        console.print(shown)
+
+
 def run_demo(out: Path, *, jobs: int | None = None) -> int:
     """The quick bench, then one episode of its best agent that is not privileged."""
     from recgym.cli.play import play_episode
