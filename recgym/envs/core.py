@@ -56,6 +56,7 @@ class Transition(Generic[S]):
     invalid: np.ndarray  # (B,) bool, illegal actions
     cost: np.ndarray  # (B,) float64, for constrained problems
     truncated: np.ndarray | None = None  # (B,) bool: a continuing task that is cut off here
+    info: Mapping[str, np.ndarray] | None = None  # name → (B, ...), for analysis only
 
 
 class Problem(ABC, Generic[S]):

@@ -59,6 +59,7 @@ class RecEnv(gym.Env):
             "reward_terms": {name: float(value[0]) for name, value in moved.terms.items()},
             "invalid_action": bool(moved.invalid[0]),
             "cost": float(moved.cost[0]),
+            **{name: value[0].copy() for name, value in (moved.info or {}).items()},
         }
         if self._ended:
             metrics = self.problem.metrics(self.state)

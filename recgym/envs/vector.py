@@ -129,6 +129,7 @@ class RecVectorEnv(VectorEnv):
                 "reward_terms": dict(moved.terms),
                 "invalid_action": moved.invalid,
                 "cost": moved.cost,
+                **(moved.info or {}),
             }
             final_info: dict[str, Any] = {}
             if ended.any():

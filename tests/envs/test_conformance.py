@@ -12,13 +12,14 @@ from recgym.testing import check_vector_equals_single as check_vector
 IDS = recgym.env_ids()
 TINY = [i for i in IDS if "Tiny" in i]
 PATHS = [i for i in TINY if "InfluencePath" in i]
-STEPS = {"HarmMitigation": 250, "DataSelection": 150}  # until an episode has ended
+STEPS = {"HarmMitigation": 250, "DataSelection": 150, "DataValuation": 60}  # until an episode has ended
+TRAINING = {"DataSelectionTiny": 200, "DataValuation": 110}  # these train at every step
 # rewards and infos of float networks and matrix products differ with the batch by rounding only
 TOLERANCE = {i: 0.0 if i in PATHS else 1e-5 for i in IDS}
 
 
 def test_the_suite_is_whole():
-    for problem in ("InfluencePath", "HarmMitigation", "DataSelection"):
+    for problem in ("InfluencePath", "HarmMitigation", "DataSelection", "DataValuation"):
         assert {f"recgym/{problem}-v0", f"recgym/{problem}Tiny-v0"} <= set(IDS)
     assert len(TINY) * 2 == len(IDS), "every problem has a tiny world"
 
@@ -32,7 +33,7 @@ def test_contract(env_id):
 @pytest.mark.parametrize("env_id", IDS)
 def test_vector_equals_single(env_id, mode):
     rows = 3 if env_id in TINY else 2
-    steps = 200 if "DataSelectionTiny" in env_id else 1000  # it trains at every step
+    steps = next((n for key, n in TRAINING.items() if key in env_id), 1000)
     check_vector(env_id, mode=mode, num_envs=rows, steps=steps, tolerance=TOLERANCE[env_id])
 
 

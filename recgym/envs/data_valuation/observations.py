@@ -1,0 +1,90 @@
+"""What an agent sees of a batch: bounded and flat, one entry for each triplet."""
+
+from __future__ import annotations
+
+import numpy as np
+from gymnasium import spaces
+
+from recgym.envs.data_valuation.state import Params, State
+from recgym.envs.data_valuation.worlds import World
+from recgym.evaluators.learner import Triplets
+
+LIMIT = 20.0
+"""Scores, losses and norms are cut off here."""
+SIGNED = ("positive", "negative")
+UNSIGNED = ("loss", "user_norm", "item_norm", "other_norm")
+SHARES = ("item_popularity", "negative_popularity", "activity")
+FEATURES = (*SIGNED, *UNSIGNED, *SHARES)
+IDS = ("user", "item", "other", "row")
+
+
+def space(world: World, params: Params, n_rows: int) -> spaces.Dict:
+    """The observation space; ``n_rows`` training interactions."""
+    n, log = params.batch, world.log
+    shown: dict[str, spaces.Space] = {
+        **{name: spaces.Box(-LIMIT, LIMIT, (n,), np.float32) for name in SIGNED},
+        **{name: spaces.Box(0, LIMIT, (n,), np.float32) for name in UNSIGNED},
+        **{name: spaces.Box(0, 1, (n,), np.float32) for name in SHARES},
+    }
+    if params.show_alignment:
+        shown["alignment"] = spaces.Box(-LIMIT, LIMIT, (n,), np.float32)
+    if params.show_embeddings:
+        shown["embeddings"] = spaces.Box(-LIMIT, LIMIT, (n * 3 * world.width,), np.float32)
+    if params.show_ids:
+        sizes = (log.n_users, log.n_items, log.n_items, n_rows)
+        shown |= {
+            name: spaces.Box(0, size - 1, (n,), np.int64)
+            for name, size in zip(IDS, sizes, strict=True)
+        }
+    bound = LIMIT if params.metric == "Loss" else 1.0
+    shown |= {
+        "metric": spaces.Box(0, bound, (1,), np.float32),
+        "progress": spaces.Box(0, 1, (1,), np.float32),
+        "steps_to_measurement": spaces.Discrete(params.measure_every + 1),
+        "action_mask": spaces.MultiBinary(n),
+    }
+    return spaces.Dict(shown)
+
+
+def of_batch(
+    world: World, params: Params, state: State, triplets: Triplets, rows: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The features (B, n) of the batches that are about to be valued."""
+    learner = world.learner
+    signals = learner.signals(state.values, triplets)
+    shown = {name: getattr(signals, name) for name in (*SIGNED, *UNSIGNED)}
+    if params.show_alignment:
+        shown["alignment"] = alignment(world, state.values, triplets)
+    shown |= {
+        "item_popularity": world.popularity[triplets.item],
+        "negative_popularity": world.popularity[triplets.negative],
+        "activity": world.activity[triplets.user],
+    }
+    if params.show_embeddings:
+        shown["embeddings"] = learner.embeddings(state.values, triplets).reshape(len(rows), -1)
+    found = {
+        name: np.clip(value, -LIMIT, LIMIT).astype(np.float32) for name, value in shown.items()
+    }
+    if params.show_ids:
+        ids = (triplets.user, triplets.item, triplets.negative, rows)
+        found |= {name: value.copy() for name, value in zip(IDS, ids, strict=True)}
+    return found
+
+
+def alignment(world: World, values: np.ndarray, triplets: Triplets) -> np.ndarray:
+    """(B, n): ⟨∇ℓ_m, ∇L⟩, how much a step on each triplet lowers the validation loss L.
+
+    In units of its mean size in the batch, so that it says the same early and late in training.
+    """
+    held_out = world.validation_by_popularity
+    repeated = Triplets(
+        *(
+            np.repeat(getattr(held_out, name), len(values), axis=0)
+            for name in ("user", "item", "negative")
+        )
+    )
+    learner = world.learner
+    ones = np.ones(repeated.user.shape, dtype=np.float32)
+    direction = learner.gradient(values, repeated, ones)
+    found = learner.alignment(values, triplets, direction)
+    return found / np.maximum(np.abs(found).mean(axis=1, keepdims=True), 1e-12)

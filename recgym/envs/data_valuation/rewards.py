@@ -1,0 +1,25 @@
+"""The terms of a reward: what the metric has gained, and how much was learnt from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from recgym.envs.data_valuation.state import Params
+
+TERMS: Mapping[str, float] = {"gain": 1.0, "kept": 0.0}
+"""Name → default weight.
+
+``gain`` is the metric's improvement since the last measurement, in percentage points (of the loss,
+hundredths), 0 between measurements. ``kept`` is the mean weight of the batch.
+"""
+
+
+def default_weights(params: Params) -> dict[str, float]:
+    """1 for the gain, 0 for what is kept: data cost nothing.
+
+    Raises:
+        ValueError: a weight for a term that does not exist.
+    """
+    if unknown := sorted(set(params.weights) - set(TERMS)):
+        raise ValueError(f"weights has unknown terms {unknown}; the terms are {list(TERMS)}.")
+    return {**TERMS, **params.weights}

@@ -1,0 +1,313 @@
+"""Worlds of DataValuation: a log that is split, noise in it, and a recommender that is warm."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from recgym.data import DataError, InteractionLog
+from recgym.models.arrays import kept
+from recgym.data.planted import plant
+from recgym.data.splits import k_core, ratio
+from recgym.evaluators.influence import draw_negatives
+from recgym.evaluators.learner import Learner, Optimiser, Triplets, Weights
+
+SPLIT_SEED = 20_241  # fixed: the same interactions are held out in every run
+SHARES = (0.8, 0.1, 0.1)
+LIKED = 4  # ratings from here on are interactions (paper, section 6.1)
+CORE = 5
+BACKBONES = ("mf", "neumf", "lightgcn", "mgcf")
+MEASURING = 2  # negatives for each validation interaction, in the validation loss
+REDRAWS = 50  # of negatives by popularity; then a uniform one stays
+WARM_STREAM = 2**40  # of no episode
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """A log with noise in its training part, and the recommender that is to learn from it.
+
+    Args:
+        log: each (user, item) pair once.
+        noise: kind of what is planted into the training part, or None; see
+            :data:`recgym.data.planted.NOISES`.
+        noise_share: planted / true training interactions.
+        backbone: ``"mf"``, ``"neumf"``, ``"lightgcn"`` or ``"mgcf"``.
+        width: d.
+        warm_epochs: plain BPR before an episode starts.
+        warm_batch: its batches.
+        held_out: rows of the log for validation and for the test; None splits at random.
+    """
+
+    name: str
+    log: InteractionLog
+    noise: str | None = None
+    noise_share: float = 0.3
+    backbone: str = "mf"
+    width: int = 64
+    optimiser: Optimiser = Optimiser()
+    warm_epochs: int = 10
+    warm_batch: int = 512
+    held_out: tuple[np.ndarray, np.ndarray] | None = None
+
+    def __post_init__(self) -> None:
+        if self.backbone not in BACKBONES:
+            raise ValueError(f"backbone must be one of {BACKBONES}, got {self.backbone!r}.")
+        for name, least in (("width", 1), ("warm_epochs", 0), ("warm_batch", 2)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or value < least:
+                raise ValueError(f"{name} must be a whole number from {least}, got {value!r}.")
+
+    def __deepcopy__(self, memo: dict) -> World:
+        return self
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(self.log.fingerprint.encode())
+        digest.update(repr((self.noise, self.noise_share, self._recipe)).encode())
+        for rows in self.held_out or ():
+            digest.update(np.ascontiguousarray(rows).tobytes())
+        return digest.hexdigest()
+
+    @property
+    def _recipe(self) -> tuple[Any, ...]:
+        optimiser = tuple(sorted(asdict(self.optimiser).items()))
+        return self.backbone, self.width, optimiser, self.warm_epochs, self.warm_batch
+
+    @functools.cached_property
+    def parts(self) -> tuple[InteractionLog, InteractionLog, InteractionLog]:
+        """Training (without noise), validation and test: 8:1:1 of each user, shuffled."""
+        if self.held_out is None:
+            found = ratio(self.log, SHARES, seed=SPLIT_SEED)
+        else:
+            parts = [np.isin(np.arange(len(self.log)), rows) for rows in self.held_out]
+            found = tuple(self.log.keep(part) for part in (~(parts[0] | parts[1]), *parts))
+        for part, what in zip(found, ("training", "validation", "test"), strict=True):
+            if len(part) == 0:
+                raise DataError(
+                    f"{self.name}: no user has enough items for a {what} part. Give users of at "
+                    "least five items."
+                )
+        return found[0], found[1], found[2]
+
+    @functools.cached_property
+    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(user, item, planted), each (R,): the training interactions, planted ones last."""
+        train = self.parts[0]
+        user, item = train.user.astype(np.int64), train.item.astype(np.int64)
+        if self.noise is None:
+            return user, item, np.zeros(len(user), dtype=bool)
+        noisy = plant(train, self.noise, self.noise_share, seed=SPLIT_SEED, known=self._true)
+        planted = np.repeat([False, True], [len(user), len(noisy[0])])
+        return np.append(user, noisy[0]), np.append(item, noisy[1]), planted
+
+    @functools.cached_property
+    def taken(self) -> np.ndarray:
+        """(R,) sorted codes user · N + item of the training interactions: no negatives."""
+        user, item, _ = self.rows
+        return np.sort(user * self.log.n_items + item)
+
+    @functools.cached_property
+    def _true(self) -> np.ndarray:
+        """(E,) sorted codes of the log."""
+        return np.sort(self.log.user.astype(np.int64) * self.log.n_items + self.log.item)
+
+    @functools.cached_property
+    def known(self) -> np.ndarray:
+        """Sorted codes of all interactions, planted or true, of any part."""
+        return np.union1d(self.taken, self._true)
+
+    @functools.cached_property
+    def matrices(self) -> dict[str, sp.csr_matrix]:
+        """(U, N) of ``train`` (with noise), ``validation`` and ``test``."""
+        user, item, _ = self.rows
+        shape = (self.log.n_users, self.log.n_items)
+        found = {"train": sp.csr_matrix((np.ones(len(user)), (user, item)), shape)}
+        for name, part in zip(("validation", "test"), self.parts[1:], strict=True):
+            found[name] = sp.csr_matrix((np.ones(len(part)), (part.user, part.item)), shape)
+        return found
+
+    @functools.cached_property
+    def popularity(self) -> np.ndarray:
+        """(N,) float32 in [0, 1]: log(1 + training interactions), over the largest."""
+        return _relative(np.bincount(self.rows[1], minlength=self.log.n_items))
+
+    @functools.cached_property
+    def activity(self) -> np.ndarray:
+        """(U,) float32 in [0, 1]: the same of users."""
+        return _relative(np.bincount(self.rows[0], minlength=self.log.n_users))
+
+    @functools.cached_property
+    def learner(self) -> Learner:
+        """The recommender at its initialisation, and what training does to it."""
+        import torch
+
+        from recgym.models import collaborative_class
+
+        kind = collaborative_class(self.backbone)
+        model = kind(kind.Config(self.log.n_users, self.log.n_items, self.width))
+        model.initialise(torch.Generator().manual_seed(SPLIT_SEED))
+        user, item, _ = self.rows
+        model.with_graph(torch.from_numpy(user), torch.from_numpy(item))
+        return Learner.of(model, self.optimiser)
+
+    @functools.cached_property
+    def warm(self) -> Weights:
+        """(1, P): after ``warm_epochs`` of plain BPR; kept in the cache."""
+
+        def make() -> dict[str, np.ndarray]:
+            weights = self.learner.start()
+            stream = Stream(self, WARM_STREAM, self.warm_batch)
+            for step in range(self.warm_epochs * stream.per_epoch):
+                triplets, _ = stream.batch(step)
+                n = len(triplets[0])
+                weights = self.learner.step(weights, batch_of([triplets]), np.ones((1, n)))
+            return {name: np.asarray(value) for name, value in vars(weights).items()}
+
+        if self.warm_epochs == 0:
+            return self.learner.start()
+        return Weights(**kept("valuation", f"warm {self.fingerprint}".encode(), make))
+
+    @functools.cached_property
+    def validation_triplets(self) -> Triplets:
+        """(1, V): each validation interaction with fixed negatives, for the validation loss."""
+        return self._held_out(self.parts[1], 1)
+
+    @functools.cached_property
+    def test_triplets(self) -> Triplets:
+        """(1, V): the same of the test part."""
+        return self._held_out(self.parts[2], 2)
+
+    @functools.cached_property
+    def validation_by_popularity(self) -> Triplets:
+        """(1, V): with negatives drawn as often as items are in the training data.
+
+        A step that lowers this loss does not do so by raising what is popular, or promoted.
+        """
+        rng = np.random.default_rng([SPLIT_SEED, 3])
+        triplets, (_, item, _) = self.validation_triplets, self.rows
+        user, negative = triplets.user[0], triplets.negative[0].copy()
+        again = np.ones(len(user), dtype=bool)
+        for _ in range(REDRAWS):
+            negative[again] = item[rng.integers(0, len(item), int(again.sum()))]
+            again = np.isin(user * self.log.n_items + negative, self.known)
+            if not again.any():
+                break
+        negative[again] = triplets.negative[0][again]
+        return batch_of([(user, triplets.item[0], negative)])
+
+    def _held_out(self, part: InteractionLog, number: int) -> Triplets:
+        rng = np.random.default_rng([SPLIT_SEED, number])
+        user = np.repeat(part.user.astype(np.int64), MEASURING)
+        item = np.repeat(part.item.astype(np.int64), MEASURING)
+        negative = draw_negatives(user, self.known, self.log.n_items, rng)
+        return batch_of([(user, item, negative)])
+
+    def stream(self, number: int, batch: int) -> Stream:
+        """The ``number``-th order of the training data, in batches."""
+        return Stream(self, number, batch)
+
+
+class Stream:
+    """An endless order of training triplets: epochs, each shuffled, with fresh negatives.
+
+    A batch is a function of its place alone, so an episode can be continued from any step.
+    """
+
+    def __init__(self, world: World, number: int, batch: int):
+        self.world, self.number = world, number
+        size = len(world.rows[0])
+        if batch > size:
+            raise ValueError(
+                f"batch must be at most {size}, the training interactions of {world.name}, "
+                f"got {batch}."
+            )
+        self.size = batch
+        self.per_epoch = size // batch  # an epoch's last triplets, fewer than a batch, sit out
+
+    def batch(self, step: int) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+        """((user, item, negative), row of the training data), each (n,) int64."""
+        epoch, place = divmod(step, self.per_epoch)
+        order, negatives = _epoch(self.world, self.number, epoch)
+        at = slice(place * self.size, (place + 1) * self.size)
+        rows = order[at]
+        user, item, _ = self.world.rows
+        return (user[rows], item[rows], negatives[at]), rows
+
+
+@functools.lru_cache(maxsize=256)
+def _epoch(world: World, number: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    """(order, negatives), (R,) each, of one epoch of one stream."""
+    rng = np.random.default_rng([number, epoch])
+    user = world.rows[0]
+    order = rng.permutation(len(user))
+    return order, draw_negatives(user[order], world.taken, world.log.n_items, rng)
+
+
+def batch_of(rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Triplets:
+    """Triplets of B rows, each (n,)."""
+    return Triplets(*(np.stack(column) for column in zip(*rows, strict=True)))
+
+
+def _relative(counts: np.ndarray) -> np.ndarray:
+    logs = np.log1p(counts)
+    return (logs / max(logs.max(), 1e-12)).astype(np.float32)
+
+
+def resolve(dataset: str | World, variant: str = "clean", **of: Any) -> World:
+    """A world by name, or as it is.
+
+    Args:
+        dataset: a data set of :func:`recgym.data.names`, or ``tiny``.
+        of: ``noise``, ``noise_share``, ``backbone``, ``width``, ``learning_rate``,
+            ``weight_decay``, ``warm_epochs``.
+    """
+    if isinstance(dataset, World):
+        return dataset
+    return _resolved(dataset, variant, **of)
+
+
+@functools.lru_cache(maxsize=8)
+def _resolved(
+    dataset: str,
+    variant: str,
+    noise: str | None = None,
+    noise_share: float = 0.3,
+    backbone: str = "mf",
+    width: int = 64,
+    learning_rate: float = 2e-3,
+    weight_decay: float = 5e-5,
+    warm_epochs: int = 10,
+) -> World:
+    from recgym import data
+
+    if dataset == "tiny":
+        from recgym.envs.data_valuation.tiny import tiny_world
+
+        return tiny_world()
+    return World(
+        dataset,
+        positives(data.load(dataset, variant=variant)),
+        noise=noise,
+        noise_share=noise_share,
+        backbone=backbone,
+        width=width,
+        optimiser=Optimiser(learning_rate, weight_decay),
+        warm_epochs=warm_epochs,
+    )
+
+
+def positives(log: InteractionLog) -> InteractionLog:
+    """What users liked: ratings from 4 on (every event where there are none), the 5-core.
+
+    Logs without ratings are taken as they are: the paper's are selected already.
+    """
+    from recgym.data.selection_split import first_events
+
+    if log.rating is None:
+        return first_events(log)
+    return k_core(first_events(log.keep(log.rating >= LIKED)), CORE)

@@ -1,0 +1,228 @@
+"""BPR of weighted triplets, for many recommenders of one architecture at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn.functional import logsigmoid
+
+if TYPE_CHECKING:
+    from recgym.models.collaborative import Collaborative
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """Adam (Kingma and Ba, ICLR 2015), with L2 in the gradient as torch.optim.Adam has it."""
+
+    learning_rate: float = 2e-3
+    weight_decay: float = 5e-5
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "epsilon"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
+        if not 0 <= self.weight_decay < np.inf:
+            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}.")
+
+
+@dataclass(frozen=True)
+class Triplets:
+    """B batches of n triplets each: user, an item of hers, an item that is not."""
+
+    user: np.ndarray  # (B, n) int64
+    item: np.ndarray  # (B, n) int64
+    negative: np.ndarray  # (B, n) int64
+
+
+@dataclass(frozen=True)
+class Weights:
+    """B recommenders and the state of their optimisers."""
+
+    values: np.ndarray  # (B, P) float32
+    first: np.ndarray  # (B, P) float32, running mean of gradients
+    second: np.ndarray  # (B, P) float32, of their squares
+    steps: np.ndarray  # (B,) int64, of the optimiser
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What a recommender says of each triplet."""
+
+    positive: np.ndarray  # (B, n) float32, x_ui
+    negative: np.ndarray  # (B, n) float32, x_uj
+    loss: np.ndarray  # (B, n) float32, −log σ(x_ui − x_uj)
+    user_norm: np.ndarray  # (B, n) float32, ‖p_u‖
+    item_norm: np.ndarray  # (B, n) float32, ‖q_i‖
+    other_norm: np.ndarray  # (B, n) float32, ‖q_j‖
+
+
+class Learner:
+    """Rows of parameters of one architecture; works for any, one row after another.
+
+    :meth:`of` takes a faster class where there is one.
+    """
+
+    def __init__(self, model: Collaborative, optimiser: Optimiser):
+        self.model, self.optimiser = model.float(), optimiser
+        self.shapes = {name: p.shape for name, p in model.named_parameters()}
+        self.sizes = [shape.numel() for shape in self.shapes.values()]
+        self.n_parameters = sum(self.sizes)
+
+    @staticmethod
+    def of(model: Collaborative, optimiser: Optimiser) -> Learner:
+        """The fastest learner for a model."""
+        from recgym.evaluators.learner.stacked import StackedMF
+
+        if model.name == "mf" and not model.config.biases:
+            return StackedMF(model, optimiser)
+        return Learner(model, optimiser)
+
+    def start(self, rows: int = 1) -> Weights:
+        """The model's own parameters, so many times, before the first step."""
+        flat = torch.cat([p.detach().flatten() for p in self.model.parameters()]).numpy()
+        values = np.tile(flat.astype(np.float32), (rows, 1))
+        nothing = np.zeros_like(values)
+        return Weights(values, nothing, nothing.copy(), np.zeros(rows, dtype=np.int64))
+
+    def signals(self, values: np.ndarray, triplets: Triplets) -> Signals:
+        """Of the triplets (B, n) under parameters (B, P)."""
+        rows = [self._signals(*row) for row in self._rows(values, triplets)]
+        return Signals(*(np.stack(column) for column in zip(*rows, strict=True)))
+
+    def losses(self, values: np.ndarray, triplets: Triplets) -> np.ndarray:
+        """(B, n) float32: −log σ(x_ui − x_uj)."""
+        return self.signals(values, triplets).loss
+
+    def embeddings(self, values: np.ndarray, triplets: Triplets) -> np.ndarray:
+        """(B, n, 3, d) float32: of user, item and negative."""
+        found = []
+        for parameters, user, item, negative in self._rows(values, triplets):
+            with torch.no_grad():
+                of_user, of_item = self._loaded(parameters).embeddings(
+                    user, torch.cat([item, negative])
+                )
+            parts = (of_user, *of_item.split(len(user)))
+            found.append(torch.stack(parts, dim=1).numpy())
+        return np.stack(found)
+
+    def gradient(self, values: np.ndarray, triplets: Triplets, weights: np.ndarray) -> Tensor:
+        """(B, P): of Σ w ℓ / max(1, Σ w), weights (B, n), without the L2 term."""
+        found = []
+        rows = self._rows(values, triplets)
+        for (parameters, user, item, negative), w in zip(rows, weights, strict=True):
+            leaves = {name: p.requires_grad_() for name, p in parameters.items()}
+            score = functional_call(
+                self.model, leaves, (user.repeat(2), torch.cat([item, negative]))
+            )
+            positive, other = score.split(len(user))
+            w = torch.as_tensor(w)
+            loss = -(w * logsigmoid(positive - other)).sum() / max(1.0, float(w.sum()))
+            parts = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+            flat = [
+                torch.zeros(size) if part is None else part.flatten()
+                for part, size in zip(parts, self.sizes, strict=True)
+            ]
+            found.append(torch.cat(flat))
+        return torch.stack(found)
+
+    def alignment(
+        self, values: np.ndarray, triplets: Triplets, direction: np.ndarray | Tensor
+    ) -> np.ndarray:
+        """(B, n) float64: ⟨∇ℓ_m, v⟩ of each triplet with a direction v (B, P).
+
+        By differentiation along v: one forward pass carries all triplets of a row.
+        """
+        found = []
+        for (parameters, user, item, negative), along in zip(
+            self._rows(values, triplets), torch.as_tensor(direction), strict=True
+        ):
+            tangents = self._named(along)
+
+            def losses(p: dict[str, Tensor], u=user, i=item, j=negative) -> Tensor:
+                score = functional_call(self.model, p, (u.repeat(2), torch.cat([i, j])))
+                positive, other = score.split(len(u))
+                return -logsigmoid(positive - other)
+
+            _, out = torch.func.jvp(losses, (parameters,), (tangents,))
+            found.append(out.detach().double().numpy())
+        return np.stack(found)
+
+    def step(self, weights: Weights, triplets: Triplets, kept: np.ndarray) -> Weights:
+        """One step of Adam on Σ s ℓ / max(1, Σ s), s = ``kept`` (B, n) in [0, 1].
+
+        A row that keeps nothing learns nothing: its weights stay as they are, decay included.
+        """
+        kept = np.asarray(kept, dtype=np.float32)
+        idle = ~(kept > 0).any(axis=1)
+        moved = self._adam(weights, self.gradient(weights.values, triplets, kept))
+        if not idle.any():
+            return moved
+        for name in ("values", "first", "second", "steps"):
+            getattr(moved, name)[idle] = getattr(weights, name)[idle]
+        return moved
+
+    def _adam(self, weights: Weights, gradient: Tensor) -> Weights:
+        o, (b1, b2) = self.optimiser, self.optimiser.betas
+        steps = weights.steps + 1
+        values, first, second = (
+            torch.from_numpy(a) for a in (weights.values, weights.first, weights.second)
+        )
+        gradient.add_(values, alpha=o.weight_decay)
+        first = torch.lerp(first, gradient, 1 - b1)
+        second = second.mul(b2).addcmul_(gradient, gradient, value=1 - b2)
+        scale = torch.as_tensor(np.sqrt(1 - b2**steps), dtype=torch.float32)[:, None]
+        rate = torch.as_tensor(o.learning_rate / (1 - b1**steps), dtype=torch.float32)[:, None]
+        # gradient's memory is free now
+        torch.sqrt(second, out=gradient).div_(scale).add_(o.epsilon)
+        torch.div(first, gradient, out=gradient).mul_(-rate).add_(values)
+        return Weights(gradient.numpy(), first.numpy(), second.numpy(), steps)
+
+    def scorer(self, values: np.ndarray) -> Callable[[Tensor], Tensor]:
+        """Users (V,) → scores (V, N) under one row of parameters (P,), for ranking."""
+        return self.recommender(values).scorer()
+
+    def recommender(self, values: np.ndarray) -> Collaborative:
+        """The model with one row of parameters (P,): the same object each time."""
+        return self._loaded(self._named(torch.from_numpy(values)))
+
+    def _loaded(self, parameters: dict[str, Tensor]) -> Collaborative:
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.copy_(parameters[name])
+        return self.model
+
+    def _named(self, flat: Tensor) -> dict[str, Tensor]:
+        parts = flat.split(self.sizes)
+        return {
+            name: part.view(shape)
+            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
+
+    def _rows(self, values: np.ndarray, triplets: Triplets):
+        for row, flat in enumerate(torch.from_numpy(values)):
+            yield (
+                self._named(flat),
+                *(
+                    torch.from_numpy(a[row])
+                    for a in (triplets.user, triplets.item, triplets.negative)
+                ),
+            )
+
+    def _signals(
+        self, parameters: dict[str, Tensor], user: Tensor, item: Tensor, negative: Tensor
+    ) -> tuple[np.ndarray, ...]:
+        model, both = self._loaded(parameters), torch.cat([item, negative])
+        with torch.no_grad():
+            positive, other = model(user.repeat(2), both).split(len(user))
+            of_user, of_item = model.embeddings(user, both)
+            norms = (of_user.norm(dim=1), *of_item.norm(dim=1).split(len(user)))
+        loss = -logsigmoid(positive - other)
+        return tuple(t.numpy() for t in (positive, other, loss, *norms))

@@ -1,0 +1,78 @@
+"""Matrix factorisation for B rows at once, with gradients by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from recgym.evaluators.learner.learner import Learner, Optimiser, Signals, Triplets
+
+if TYPE_CHECKING:
+    from recgym.models.collaborative import Collaborative
+
+
+class StackedMF(Learner):
+    """BPRMF (Rendle et al., UAI 2009): all rows in one table of vectors, one gather for all."""
+
+    def __init__(self, model: Collaborative, optimiser: Optimiser):
+        super().__init__(model, optimiser)
+        if list(self.shapes) != ["user.weight", "item.weight"]:
+            raise ValueError(f"StackedMF learns mf without biases, not {model.name}.")
+        self.n_users, self.width = self.shapes["user.weight"]
+        self.n_nodes = self.n_users + self.shapes["item.weight"][0]
+
+    def signals(self, values: np.ndarray, triplets: Triplets) -> Signals:
+        p, q, r = self._vectors(values, triplets)
+        positive, negative = (p * q).sum(dim=2), (p * r).sum(dim=2)
+        loss = -logsigmoid(positive - negative)
+        found = (positive, negative, loss, *(x.norm(dim=2) for x in (p, q, r)))
+        return Signals(*(t.numpy() for t in found))
+
+    def losses(self, values: np.ndarray, triplets: Triplets) -> np.ndarray:
+        p, q, r = self._vectors(values, triplets)
+        return -logsigmoid((p * q.sub_(r)).sum(dim=2)).numpy()
+
+    def embeddings(self, values: np.ndarray, triplets: Triplets) -> np.ndarray:
+        return torch.stack(self._vectors(values, triplets), dim=2).numpy()
+
+    def gradient(self, values: np.ndarray, triplets: Triplets, weights: np.ndarray) -> Tensor:
+        index = self._nodes(triplets)
+        p, q, r = self._gathered(values, index)
+        w = torch.as_tensor(weights, dtype=torch.float32)
+        w = w / w.sum(dim=1, keepdim=True).clamp(min=1.0)
+        apart = q - r
+        slope = (-w * torch.sigmoid(-(p * apart).sum(dim=2)))[:, :, None]  # dℓ / d(x_ui − x_uj)
+        of_item = slope * p
+        parts = torch.stack([slope * apart, of_item, -of_item], dim=1)  # (B, 3, n, d)
+        found = torch.zeros(len(values) * self.n_nodes, self.width)
+        found.index_add_(0, index.flatten(), parts.flatten(0, 2))
+        return found.view(len(values), -1)
+
+    def alignment(
+        self, values: np.ndarray, triplets: Triplets, direction: np.ndarray | Tensor
+    ) -> np.ndarray:
+        p, q, r = self._vectors(values, triplets)
+        along = torch.as_tensor(direction).numpy()
+        dp, dq, dr = self._vectors(np.ascontiguousarray(along), triplets)
+        slope = -torch.sigmoid(-(p * (q - r)).sum(dim=2))
+        return (slope * (dp * (q - r) + p * (dq - dr)).sum(dim=2)).double().numpy()
+
+    def _nodes(self, triplets: Triplets) -> Tensor:
+        """(B, 3, n) int64: rows of the stacked table."""
+        of_row = np.arange(len(triplets.user))[:, None] * self.n_nodes
+        items = of_row + self.n_users
+        nodes = (of_row + triplets.user, items + triplets.item, items + triplets.negative)
+        return torch.from_numpy(np.stack(nodes, axis=1))
+
+    def _gathered(self, values: np.ndarray, nodes: Tensor) -> tuple[Tensor, ...]:
+        table = torch.from_numpy(values).view(-1, self.width)
+        flat = table.index_select(0, nodes.flatten())
+        return flat.view(*nodes.shape, self.width).unbind(dim=1)
+
+    def _vectors(self, values: np.ndarray, triplets: Triplets) -> tuple[Tensor, ...]:
+        """Three times (B, n, d)."""
+        return self._gathered(values, self._nodes(triplets))
