@@ -12,7 +12,11 @@ from recgym.testing import check_vector_equals_single as check_vector
 IDS = recgym.env_ids()
 TINY = [i for i in IDS if "Tiny" in i]
 PATHS = [i for i in TINY if "InfluencePath" in i]
-STEPS = {"HarmMitigation": 250, "DataSelection": 150, "DataValuation": 60}  # until an episode has ended
+STEPS = {
+    "HarmMitigation": 250,
+    "DataSelection": 150,
+    "DataValuation": 60,
+}  # until an episode has ended
 TRAINING = {"DataSelectionTiny": 200, "DataValuation": 110}  # these train at every step
 # rewards and infos of float networks and matrix products differ with the batch by rounding only
 TOLERANCE = {i: 0.0 if i in PATHS else 1e-5 for i in IDS}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from recgym.envs.data_valuation.state import Params
 from recgym.envs.single import RecEnv
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gymnasium.vector import AutoresetMode
 
     from recgym.envs.data_valuation.dynamics import DataValuation
+    from recgym.envs.data_valuation.state import State
     from recgym.envs.data_valuation.worlds import World
     from recgym.models.collaborative import Collaborative
 
@@ -132,7 +133,8 @@ class DataValuationEnv(RecEnv):
         """The recommender as it is now, a copy; it is the platform's own, and no secret."""
         import copy
 
-        return copy.deepcopy(self.problem.world.learner.recommender(self._current().values[0]))
+        state = cast("State", self._current())
+        return copy.deepcopy(self.problem.world.learner.recommender(state.values[0]))
 
 
 class DataValuationVectorEnv(RecVectorEnv):

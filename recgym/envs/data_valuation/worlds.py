@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from recgym.data import DataError, InteractionLog
-from recgym.models.arrays import kept
 from recgym.data.planted import plant
 from recgym.data.splits import k_core, ratio
 from recgym.evaluators.influence import draw_negatives
 from recgym.evaluators.learner import Learner, Optimiser, Triplets, Weights
+from recgym.models.arrays import kept
 
 SPLIT_SEED = 20_241  # fixed: the same interactions are held out in every run
 SHARES = (0.8, 0.1, 0.1)
@@ -49,7 +49,7 @@ class World:
     noise_share: float = 0.3
     backbone: str = "mf"
     width: int = 64
-    optimiser: Optimiser = Optimiser()
+    optimiser: Optimiser = field(default_factory=Optimiser)
     warm_epochs: int = 10
     warm_batch: int = 512
     held_out: tuple[np.ndarray, np.ndarray] | None = None

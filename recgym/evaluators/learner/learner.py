@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -151,7 +151,7 @@ class Learner:
                 positive, other = score.split(len(u))
                 return -logsigmoid(positive - other)
 
-            _, out = torch.func.jvp(losses, (parameters,), (tangents,))
+            out = torch.func.jvp(losses, (parameters,), (tangents,))[1]
             found.append(out.detach().double().numpy())
         return np.stack(found)
 

@@ -1,0 +1,253 @@
+"""DataValuation: what pays, what is seen, noise that nobody is told of, streams, pictures."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import recgym  # noqa: F401
+from recgym.data import DataError
+from recgym.envs.data_valuation.measuring import separation
+from recgym.envs.data_valuation.state import DIRECTIONS
+from recgym.envs.data_valuation.tiny import tiny_world
+from recgym.envs.data_valuation.worlds import resolve
+from recgym.testing import check_vector_equals_single
+
+ID, TINY = "recgym/DataValuation-v0", "recgym/DataValuationTiny-v0"
+
+
+def played(env, seed=0, action=None, **options):
+    """(rewards, last info) of an episode of random actions, or of the same action."""
+    env.reset(seed=seed, options=options or None)
+    env.action_space.seed(seed)
+    rewards, over = [], False
+    while not over:
+        _, reward, over, _, info = env.step(env.action_space.sample() if action is None else action)
+        rewards.append(reward)
+    return rewards, info
+
+
+class TestRewards:
+    @pytest.mark.parametrize("metric", ["Loss", "Recall", "NDCG", "Gini"])
+    def test_rewards_add_up_to_the_gain_of_the_metric(self, metric):
+        env = gym.make(TINY, metric=metric, steps=6)
+        rewards, info = played(env)
+        start = env.unwrapped.problem.first_measurement
+        change = info["metrics"][metric] - start
+        assert sum(rewards) == pytest.approx(100 * DIRECTIONS[metric] * change, abs=1e-6)
+        assert info["metrics"]["return"] == pytest.approx(sum(rewards))
+
+    def test_between_measurements_nothing_is_paid(self):
+        rewards, _ = played(gym.make(TINY, steps=6, measure_every=3))
+        assert [r == 0 for r in rewards] == [True, True, False] * 2
+
+    def test_terms_and_weights(self):
+        env = gym.make(TINY, weights={"kept": -2.0, "gain": 0.0})
+        env.reset(seed=0)
+        _, reward, _, _, info = env.step(np.array([1, 1, 0, 0, 0, 0, 0, 0], dtype=np.int8))
+        assert info["reward_terms"]["kept"] == 0.25
+        assert reward == -0.5
+        with pytest.raises(ValueError, match="unknown terms"):
+            gym.make(TINY, weights={"clicks": 1.0})
+
+    def test_keeping_nothing_changes_nothing(self):
+        env = gym.make(TINY)
+        env.reset(seed=0)
+        before = env.unwrapped.state.values.copy()
+        _, reward, *_ = env.step(np.zeros(8, dtype=np.int8))
+        assert reward == 0
+        np.testing.assert_array_equal(env.unwrapped.state.values, before)
+
+    def test_weighing_by_one_or_nothing_is_selecting(self):
+        chosen = np.array([1, 0, 1, 1, 0, 0, 1, 0])
+        for seed in range(2):
+            one = played(gym.make(TINY), seed, chosen.astype(np.int8))[0]
+            other = played(gym.make(TINY, action="weigh"), seed, (2.0 * chosen - 1).astype("f4"))[0]
+            assert one == other
+
+
+class TestNoise:
+    def test_labels_are_in_info_and_not_in_observations(self):
+        env = gym.make(TINY, show_ids=True)
+        observation, info = env.reset(seed=0)
+        assert "planted" not in observation
+        assert "planted" not in info
+        _, _, planted = env.unwrapped.problem.world.rows
+        _, _, _, _, info = env.step(np.ones(8, dtype=np.int8))
+        np.testing.assert_array_equal(info["planted"], planted[observation["row"]])
+        assert info["planted"].sum() == 2
+
+    @pytest.mark.parametrize("kind", ["uniform", "popularity", "spam"])
+    def test_planted_pairs_are_true_nowhere(self, kind):
+        world = resolve("ml-latest-small", noise=kind, warm_epochs=0)
+        user, item, planted = world.rows
+        codes = user * world.log.n_items + item
+        true = world.log.user.astype(np.int64) * world.log.n_items + world.log.item
+        assert not np.isin(codes[planted], true).any()
+        assert np.isin(codes[~planted], true).all()
+        assert len(np.unique(codes)) == len(codes)
+        assert planted.sum() == round(0.3 * (~planted).sum())
+        counts = np.bincount(item[planted], minlength=world.log.n_items)
+        if kind == "spam":
+            assert (counts > 0).sum() == 60
+        elif kind == "popularity":
+            of_true = np.bincount(item[~planted], minlength=world.log.n_items)
+            assert np.corrcoef(counts, of_true)[0, 1] > 0.8
+
+    def test_without_noise_there_are_no_labels_and_no_auc(self):
+        env = gym.make(ID, noise=None, steps=1, warm_epochs=0, batch=16)
+        _, info = played(env)
+        assert "planted" not in info
+        assert "AUC" not in info["metrics"]
+
+    def test_auc_by_hand(self):
+        kept = np.array([[0.9, 0.2, 0.5, 0.5], [1, 0, 1, 0]])
+        planted = np.array([[False, True, False, True], [False] * 4])
+        found, defined = separation(kept, planted)
+        # pairs (.9, .2), (.9, .5), (.5, .2) are right, (.5, .5) counts half
+        assert found.tolist() == [3.5 / 4, 0.0]
+        assert defined.tolist() == [True, False]
+
+
+class TestStreams:
+    def test_test_data_are_told_when_asked_only(self):
+        env = gym.make(TINY)
+        assert not any(key.startswith("test_") for key in played(env)[1]["metrics"])
+        told = played(env, report_test=True)[1]["metrics"]
+        assert {"test_Recall", "test_NDCG", "test_Loss"} <= set(told)
+        tasks = gym.make(TINY, split="test").unwrapped.evaluation_tasks(3)
+        assert all(task["report_test"] == 1 for task in tasks)
+
+    def test_evaluation_streams_are_of_no_training_episode(self):
+        splits = {s: gym.make(TINY, split=s).unwrapped for s in ("validation", "test")}
+        tasks = {s: {t["stream"] for t in env.evaluation_tasks(0)} for s, env in splits.items()}
+        assert not tasks["validation"] & tasks["test"]
+        assert min(min(found) for found in tasks.values()) >= 2**31
+        drawn = {gym.make(TINY).reset(seed=s)[1]["task"]["stream"] for s in range(20)}
+        assert max(drawn) < 2**31
+
+    def test_a_stream_is_the_same_data_in_the_same_order(self):
+        first, again = (gym.make(TINY, show_ids=True).reset(options={"stream": 9}) for _ in "ab")
+        other = gym.make(TINY, show_ids=True).reset(options={"stream": 10})
+        np.testing.assert_array_equal(first[0]["row"], again[0]["row"])
+        assert (first[0]["row"] != other[0]["row"]).any()
+
+    def test_an_epoch_has_every_interaction_once_and_no_negative_is_known(self):
+        world = resolve("ml-latest-small", noise="uniform", warm_epochs=0)
+        stream = world.stream(4, 500)
+        batches = [stream.batch(step) for step in range(stream.per_epoch)]
+        rows = np.concatenate([rows for _, rows in batches])
+        assert len(np.unique(rows)) == len(rows) == 500 * stream.per_epoch
+        codes = np.concatenate([t[0] * world.log.n_items + t[2] for t, _ in batches])
+        assert not np.isin(codes, world.taken).any()
+
+    def test_branches_are_exact(self):
+        env = gym.make(TINY, steps=4).unwrapped
+        env.reset(seed=0)
+        env.step(np.ones(8, dtype=np.int8))
+        saved = env.get_state()
+        chosen = np.array([1, 0, 1, 1, 0, 0, 1, 0], dtype=np.int8)
+        first = [env.step(chosen)[1] for _ in range(3)]
+        env.set_state(saved)
+        assert [env.step(chosen)[1] for _ in range(3)] == first
+
+
+class TestObservations:
+    def test_alignment_tells_what_a_step_does_to_the_validation_loss(self):
+        """In a world with little to learn, the best aligned half lowers the loss more."""
+        env = gym.make(ID, show_alignment=True, steps=10)
+        gains = {}
+        for name, sign in (("best", 1), ("worst", -1)):
+            observation, _ = env.reset(options={"stream": 3})
+            total, over = 0.0, False
+            while not over:
+                a = sign * observation["alignment"]
+                action = (a > np.median(a)).astype(np.int8)
+                observation, reward, over, _, _ = env.step(action)
+                total += reward
+            gains[name] = total
+        assert gains["best"] > 0 > gains["worst"]
+
+    def test_embeddings_and_ids_belong_together(self):
+        env = gym.make(TINY, show_ids=True, show_embeddings=True)
+        observation, _ = env.reset(seed=0)
+        parts = observation["embeddings"].reshape(8, 3, 2)
+        np.testing.assert_allclose(
+            (parts[:, 0] * parts[:, 1]).sum(axis=1), observation["positive"], atol=1e-5
+        )
+        model = env.unwrapped.recommender()
+        np.testing.assert_allclose(
+            parts[:, 1], model.item.weight.detach().numpy()[observation["item"]], atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("backbone", ["neumf", "lightgcn", "mgcf"])
+def test_other_backbones_learn(backbone):
+    settings = {"backbone": backbone, "steps": 2, "batch": 64, "warm_epochs": 0, "width": 8}
+    _, info = played(gym.make(ID, **settings), action=np.ones(64, dtype=np.int8))
+    assert np.isfinite(info["metrics"]["return"])
+    assert info["metrics"]["return"] != 0
+
+
+def test_rows_of_another_backbone_are_single_environments():
+    check_vector_equals_single(
+        TINY, mode="NextStep", num_envs=2, steps=6, tolerance=1e-5, backbone="neumf"
+    )
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"k": 10**6}, "catalogue"),
+            ({"metric": "Accuracy"}, "metric must be one of"),
+            ({"batch": 1}, "batch must be a whole number of at least 2"),
+            ({"batch": 10**7}, "batch must be at most"),
+            ({"steps": 5, "measure_every": 2}, "multiple of measure_every"),
+            ({"noise": "lies"}, "noise must be one of"),
+            ({"noise_share": -0.1}, "noise_share"),
+            ({"backbone": "transformer"}, "backbone must be one of"),
+            ({"split": "all"}, "split must be one of"),
+            ({"action": "drop"}, "action must be one of"),
+        ],
+    )
+    def test_arguments(self, settings, message):
+        with pytest.raises((ValueError, DataError), match=message):
+            gym.make(ID, **settings)
+
+    def test_a_metric_of_categories_needs_categories(self):
+        with pytest.raises(ValueError, match="categories"):
+            gym.make(TINY, metric="CC")
+
+    @pytest.mark.parametrize("bad", [np.nan, 1.5])
+    def test_weights_that_cannot_be(self, bad):
+        env = gym.make(TINY, action="weigh")
+        env.reset(seed=0)
+        with pytest.raises(ValueError, match="outside"):
+            env.unwrapped.step(np.full(8, bad, dtype=np.float32))
+
+    def test_reset_options(self):
+        env = gym.make(TINY).unwrapped
+        for options in ({"report_test": 2}, {"stream": -1}, {"strem": 1}):
+            with pytest.raises(ValueError, match=next(iter(options))[:4]):
+                env.reset(options=options)
+
+
+def test_pictures():
+    env = gym.make(TINY, render_mode="rgb_array")
+    env.reset(seed=0)
+    assert env.render().shape == (600, 1200, 3)
+    env.step(np.ones(8, dtype=np.int8))
+    assert (env.render() != 255).any()
+    words = gym.make(TINY, render_mode="ansi")
+    words.reset(seed=0)
+    assert "Nothing has been learnt yet" in words.render()
+    words.step(np.array([1] * 4 + [0] * 4, dtype=np.int8))
+    assert "planted" in words.render()
+
+
+def test_the_tiny_world_has_eight_interactions():
+    user, _, planted = tiny_world().rows
+    assert len(user) == 8
+    assert planted.sum() == 2
