@@ -57,7 +57,7 @@ class DataValuation(Problem[State]):
     @functools.cached_property
     def first_measurement(self) -> float:
         """The metric of the warm recommender, from which every episode starts."""
-        return self.measure(self.world.warm.values[0])
+        return float(self.measure(self.world.warm.values)[0])
 
     def draw_task(self, rng: np.random.Generator, given: Mapping[str, int]) -> Task:
         stream = given.get("stream")
@@ -135,11 +135,12 @@ class DataValuation(Problem[State]):
         after = self.world.learner.step(before, triplets, kept)
         step = state.step + 1
         measured, gain = state.measured.copy(), np.zeros(b)
-        for row in np.flatnonzero(step % p.measure_every == 0).tolist():
-            place = int(step[row]) // p.measure_every
-            measured[row, place] = self.measure(after.values[row])
-            change = measured[row, place] - measured[row, place - 1]
-            gain[row] = 100 * DIRECTIONS[p.metric] * change
+        due = np.flatnonzero(step % p.measure_every == 0)
+        if len(due):
+            place = step[due] // p.measure_every
+            measured[due, place] = self.measure(after.values[due])
+            change = measured[due, place] - measured[due, place - 1]
+            gain[due] = 100 * DIRECTIONS[p.metric] * change
         terms = {"gain": gain, "kept": kept.mean(axis=1).astype(np.float64)}
         planted = self.world.rows[2][rows]
         found, defined = separation(kept, planted)

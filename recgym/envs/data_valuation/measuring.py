@@ -10,6 +10,7 @@ from recgym.envs.data_valuation.worlds import World
 from recgym.evaluators import ranking
 
 NEED_CATEGORIES = ("CC", "ILD")
+TRIPLETS = 1 << 15  # of which vectors are gathered at a time
 
 
 class Measure:
@@ -31,27 +32,31 @@ class Measure:
         if not 1 <= k <= world.log.n_items:
             raise ValueError(f"k must be in 1..{world.log.n_items}, the catalogue, got {k}.")
 
-    def __call__(self, values: np.ndarray) -> float:
-        """The metric of one recommender (P,) on the validation part."""
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """(B,) float64: the metric of recommenders (B, P) on the validation part."""
         if self.metric == "Loss":
-            return self._loss(values, test=False)
-        return self._of_lists(values, test=False, names=(self.metric,))[self.metric]
+            return self._losses(values, test=False)
+        rows = [self._of_lists(row, test=False, names=(self.metric,)) for row in values]
+        return np.array([row[self.metric] for row in rows])
 
     def everything(self, values: np.ndarray, *, test: bool = False) -> dict[str, np.ndarray]:
         """Name → (B,) of recommenders (B, P); CC and ILD where there are categories."""
         names = [m for m in DIRECTIONS if m != "Loss"]
         if self.categories is None:
             names = [m for m in names if m not in NEED_CATEGORIES]
-        rows = [
-            {"Loss": self._loss(row, test), **self._of_lists(row, test, tuple(names))}
-            for row in values
-        ]
-        return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+        rows = [self._of_lists(row, test, tuple(names)) for row in values]
+        lists = {name: np.array([row[name] for row in rows]) for name in names}
+        return {"Loss": self._losses(values, test), **lists}
 
-    def _loss(self, values: np.ndarray, test: bool) -> float:
+    def _losses(self, values: np.ndarray, test: bool) -> np.ndarray:
         world = self.world
         triplets = world.test_triplets if test else world.validation_triplets
-        return float(world.learner.losses(values[None], triplets).mean(dtype=np.float64))
+        at_a_time = max(1, TRIPLETS // triplets.user.shape[1])
+        parts = [
+            world.learner.losses(part, triplets.for_rows(len(part))).mean(axis=1, dtype=np.float64)
+            for part in np.split(values, range(at_a_time, len(values), at_a_time))
+        ]
+        return np.concatenate(parts)
 
     def _of_lists(self, values: np.ndarray, test: bool, names: tuple[str, ...]) -> dict[str, float]:
         matrices = self.world.matrices

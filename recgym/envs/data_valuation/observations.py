@@ -76,15 +76,8 @@ def alignment(world: World, values: np.ndarray, triplets: Triplets) -> np.ndarra
 
     In units of its mean size in the batch, so that it says the same early and late in training.
     """
-    held_out = world.validation_by_popularity
-    repeated = Triplets(
-        *(
-            np.repeat(getattr(held_out, name), len(values), axis=0)
-            for name in ("user", "item", "negative")
-        )
-    )
-    learner = world.learner
-    ones = np.ones(repeated.user.shape, dtype=np.float32)
-    direction = learner.gradient(values, repeated, ones)
+    learner, held_out = world.learner, world.validation_by_popularity.for_rows(len(values))
+    ones = np.ones(held_out.user.shape, dtype=np.float32)
+    direction = learner.gradient(values, held_out, ones)
     found = learner.alignment(values, triplets, direction)
     return found / np.maximum(np.abs(found).mean(axis=1, keepdims=True), 1e-12)

@@ -41,6 +41,11 @@ class Triplets:
     item: np.ndarray  # (B, n) int64
     negative: np.ndarray  # (B, n) int64
 
+    def for_rows(self, rows: int) -> Triplets:
+        """One batch (1, n) for so many rows, without a copy."""
+        columns = (self.user, self.item, self.negative)
+        return Triplets(*(np.broadcast_to(c, (rows, c.shape[1])) for c in columns))
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -211,7 +216,7 @@ class Learner:
             yield (
                 self._named(flat),
                 *(
-                    torch.from_numpy(a[row])
+                    torch.as_tensor(np.array(a[row]))
                     for a in (triplets.user, triplets.item, triplets.negative)
                 ),
             )
