@@ -51,6 +51,17 @@ _BY_PROBLEM: dict[str, dict[str, str]] = {
         "dropout": "recgym.agents.data_selection.dropout:DropoutAgent",
         "ifrqe": "recgym.agents.data_selection.ifrqe:IFRQE",
     },
+    "DataValuation": {
+        "bpr": "recgym.agents.data_valuation.everything:BPRAgent",
+        "none": "recgym.agents.data_valuation.nothing:NoneAgent",
+        "t_ce": "recgym.agents.data_valuation.t_ce:TCEAgent",
+        "r_ce": "recgym.agents.data_valuation.r_ce:RCEAgent",
+        "popularity": "recgym.agents.data_valuation.popularity:PopularityAgent",
+        "alignment": "recgym.agents.data_valuation.alignment:AlignmentAgent",
+        "dvr": "recgym.agents.data_valuation.dvr:DVR",
+        "ppo": "recgym.agents.data_valuation.ppo:PPOAgent",
+        "oracle": "recgym.agents.data_valuation.oracle:OracleAgent",
+    },
 }
 
 

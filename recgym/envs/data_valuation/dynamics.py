@@ -125,32 +125,39 @@ class DataValuation(Problem[State]):
             return action.astype(np.float32)
         return ((action + 1) / 2).astype(np.float32)
 
+    def advanced(self, state: State, kept: np.ndarray) -> State:
+        """After learning from the present batches with weights (B, n), without measuring."""
+        before = Weights(state.values, state.first, state.second, state.optimiser_steps)
+        after = self.world.learner.step(before, self.batch(state)[0], kept)
+        return replace(
+            state,
+            step=state.step + 1,
+            values=after.values,
+            first=after.first,
+            second=after.second,
+            optimiser_steps=after.steps,
+        )
+
     def step(
         self, state: State, action: np.ndarray, rngs: Sequence[np.random.Generator]
     ) -> Transition[State]:
         p, b = self.params, len(state)
         kept = self.kept(action)
-        triplets, rows = self.batch(state)
-        before = Weights(state.values, state.first, state.second, state.optimiser_steps)
-        after = self.world.learner.step(before, triplets, kept)
-        step = state.step + 1
+        rows = self.batch(state)[1]
+        learnt = self.advanced(state, kept)
+        step = learnt.step
         measured, gain = state.measured.copy(), np.zeros(b)
         due = np.flatnonzero(step % p.measure_every == 0)
         if len(due):
             place = step[due] // p.measure_every
-            measured[due, place] = self.measure(after.values[due])
+            measured[due, place] = self.measure(learnt.values[due])
             change = measured[due, place] - measured[due, place - 1]
             gain[due] = 100 * DIRECTIONS[p.metric] * change
         terms = {"gain": gain, "kept": kept.mean(axis=1).astype(np.float64)}
         planted = self.world.rows[2][rows]
         found, defined = separation(kept, planted)
         moved = replace(
-            state,
-            step=step,
-            values=after.values,
-            first=after.first,
-            second=after.second,
-            optimiser_steps=after.steps,
+            learnt,
             measured=measured,
             last_weights=kept,
             kept=state.kept + kept.sum(axis=1),

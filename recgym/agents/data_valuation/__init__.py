@@ -1,0 +1,1 @@
+"""Agents of DataValuation: how much each sample of a batch is worth learning from."""

@@ -1,0 +1,102 @@
+"""Gradient alignment: a sample is worth what a step on it does to the validation loss (ours)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recgym.agents.base import AgentConfig, AgentError
+from recgym.agents.data_valuation.valuing import ValuingAgent, check_share
+from recgym.envs.data_valuation.dynamics import DataValuation
+
+
+@dataclass(frozen=True)
+class AlignmentConfig(AgentConfig):
+    """What is kept, and how long values are gathered."""
+
+    share: float = 0.77
+    """Of the training interactions; the rest is worth the least."""
+    epochs: int = 10
+    """Passes over the training data in which values add up."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_share("share", self.share)
+        if self.epochs < 1:
+            raise AgentError(f"epochs must be at least 1, got {self.epochs}.")
+
+
+class AlignmentAgent(ValuingAgent):
+    """Adds up ⟨∇ℓ_m, ∇L_val⟩ of every interaction while a recommender learns from all of them.
+
+    One batch says little; over epochs, with a fresh negative each time, what is left is the
+    interaction's own. The validation loss is against negatives drawn by popularity, so that
+    raising what is merely frequent, or promoted, does not count as good. Compare TracIn (Pruthi et
+    al., NeurIPS 2020).
+    """
+
+    name = "alignment"
+    Config = AlignmentConfig
+    config: AlignmentConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+    needs = ("show_ids",)
+
+    def __init__(self, env: Any, config: AlignmentConfig | None = None):
+        super().__init__(env, config)
+        self.values: np.ndarray | None = None  # (R,) of the training interactions
+
+    def learn(
+        self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
+    ) -> AlignmentAgent:
+        """Watch plain BPR learn; ``total_timesteps`` batches in the place of ``config.epochs``."""
+        per_epoch = self.problem.stream(0).per_epoch
+        batches = total_timesteps or self.config.epochs * per_epoch
+        params = replace(
+            self.problem.params,
+            show_alignment=True,
+            show_ids=True,
+            metric="Loss",
+            steps=batches,
+            measure_every=batches,
+        )
+        watched = DataValuation(self.problem.world, params, "train")
+        rng = np.random.default_rng(self.config.seed if seed is None else seed)
+        state = watched.start([watched.draw_task(rng, {})], [rng])
+        everything = np.ones((1, params.batch), dtype=np.float32)
+        total, count = np.zeros((2, len(watched.world.rows[0])))
+        for _ in range(batches):
+            seen = watched.observe(state)
+            rows = seen["row"][0]
+            total[rows] += seen["alignment"][0]
+            count[rows] += 1
+            state = watched.advanced(state, everything)
+        self.values = total / np.maximum(count, 1)
+        return self
+
+    def weights(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        if self.values is None:
+            raise AgentError("alignment has not learned yet. Call learn() first.")
+        least = np.quantile(self.values, 1 - self.config.share)
+        return (self.values[observation["row"]] >= least).astype(np.float64)
+
+    def save(self, path: str | Path) -> None:
+        import torch
+
+        from recgym.models.store import write_tensors
+
+        if self.values is not None:
+            write_tensors(Path(path) / "values.safetensors", {"values": torch.tensor(self.values)})
+        super().save(path)
+
+    @classmethod
+    def load(cls, path: str | Path, env: Any) -> AlignmentAgent:
+        from recgym.models.store import read_tensors
+
+        agent = super().load(path, env)
+        assert isinstance(agent, cls)
+        file = Path(path) / "values.safetensors"
+        if file.is_file():
+            agent.values = read_tensors(file)["values"].numpy()
+        return agent

@@ -1,0 +1,181 @@
+"""DVR (Jia et al., "Beyond Models!"): Shapley values of samples, trained on any metric's reward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recgym.agents.base import AgentConfig, AgentError
+from recgym.agents.data_valuation.valuing import ValuingAgent
+from recgym.envs.data_valuation.dynamics import DataValuation
+from recgym.envs.data_valuation.state import DIRECTIONS, State
+from recgym.models.harsanyi import HarsanyiNet
+
+LOWEST, HIGHEST = 0.05, 0.95
+
+
+@dataclass(frozen=True)
+class DVRConfig(AgentConfig):
+    """The paper's settings unless said otherwise."""
+
+    layout: Literal["equivariant", "paper"] = "equivariant"
+    """Of the HarsanyiNet: ours, or units that belong to places in the batch."""
+    advantage: Literal["level", "gain"] = "level"
+    """The metric less its running mean (Eq. 5.13), or its gain in a step, standardised (ours)."""
+    episodes: int = 40
+    hidden: int = 64
+    """Of the encoder."""
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-3
+    memory: float = 0.9
+    """Of the running mean."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("episodes", "hidden"):
+            if getattr(self, name) < 1:
+                raise AgentError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if not 0 <= self.memory < 1:
+            raise AgentError(f"memory must lie in [0, 1), got {self.memory}.")
+
+
+class Valuator(nn.Module):
+    """e = [p; q_i; q_j] of each sample → h = tanh(MLP(e)), a player → its Shapley value."""
+
+    def __init__(self, width: int, batch: int, config: DVRConfig, seed: int):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.encoder = nn.Sequential(
+                nn.Linear(3 * width, config.hidden),
+                nn.ReLU(),
+                nn.Linear(config.hidden, 1),
+                nn.Tanh(),
+            )
+            self.net = HarsanyiNet(batch, layout=config.layout)
+
+    def forward(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """(ŷ (B,), φ (B, n)) of embeddings (B, n, 3d)."""
+        return self.net(self.encoder(embeddings).squeeze(2))
+
+
+class DVR(ValuingAgent):
+    """Learns which samples to select, from a metric (REINFORCE) and from the loss (Eq. 5.7).
+
+    ŵ = σ((φ − mean)/deviation) in [.05, .95] is the chance of being selected. Encoder and
+    HarsanyiNet are both trained, on training streams; the authors' code trains the latter only.
+    """
+
+    name = "dvr"
+    sees = "simulator"
+    Config = DVRConfig
+    config: DVRConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+    needs = ("show_embeddings",)
+
+    def __init__(self, env: Any, config: DVRConfig | None = None):
+        super().__init__(env, config)
+        self.valuator = self._new(self.config.seed)
+
+    def _new(self, seed: int) -> Valuator:
+        world, batch = self.problem.world, self.problem.params.batch
+        return Valuator(world.width, batch, self.config, seed)
+
+    def shapley(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        """(B, n): the exact Shapley values of the samples of each batch; they add up to ŷ."""
+        with torch.no_grad():
+            return self.valuator(self._embeddings(observation))[1].numpy()
+
+    def weights(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        with torch.no_grad():
+            return self._chances(self.valuator(self._embeddings(observation))[1]).numpy()
+
+    def _embeddings(self, observation: dict[str, np.ndarray]) -> Tensor:
+        e = torch.as_tensor(observation["embeddings"])
+        return e.view(len(e), self.problem.params.batch, -1)
+
+    @staticmethod
+    def _chances(values: Tensor) -> Tensor:
+        spread = values.std(dim=1, keepdim=True).clamp(min=1e-8)
+        standard = (values - values.mean(dim=1, keepdim=True)) / spread
+        return torch.sigmoid(standard).clamp(LOWEST, HIGHEST)
+
+    def learn(
+        self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
+    ) -> DVR:
+        """Play training episodes; ``total_timesteps`` batches in the place of ``episodes``."""
+        seed = self.config.seed if seed is None else seed
+        self.valuator = self._new(seed)
+        params = replace(self.problem.params, show_embeddings=True, action="select")
+        played = DataValuation(self.problem.world, params, "train")
+        optimiser = torch.optim.Adam(
+            self.valuator.parameters(),
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+        )
+        rng = np.random.default_rng(seed)
+        advantages = _Advantages(self.config, DIRECTIONS[params.metric])
+        state: State | None = None
+        for step in range(total_timesteps or self.config.episodes * params.steps):
+            if state is None or step % params.steps == 0:
+                state = played.start([played.draw_task(rng, {})], [rng])
+            seen = played.observe(state)
+            value, shares = self.valuator(self._embeddings(seen))
+            chances = self._chances(shares)
+            chosen = (rng.random(chances.shape) < chances.detach().numpy()).astype(np.int8)
+            moved = played.step(state, chosen, [rng])
+            state = moved.state
+            loss = ((value - float(seen["loss"].mean())) ** 2).mean()
+            if (step + 1) % params.measure_every == 0:
+                level = state.measured[0, int(state.step[0]) // params.measure_every]
+                a = advantages(float(level), float(moved.terms["gain"][0]))
+                s = torch.as_tensor(chosen, dtype=torch.float32)
+                likely = s * chances.log() + (1 - s) * (1 - chances).log()
+                loss = loss - a * likely.sum()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        return self
+
+    def save(self, path: str | Path) -> None:
+        from recgym.models.store import write_tensors
+
+        write_tensors(Path(path) / "valuator.safetensors", self.valuator.state_dict())
+        super().save(path)
+
+    @classmethod
+    def load(cls, path: str | Path, env: Any) -> DVR:
+        from recgym.models.store import StoreError, read_tensors
+
+        agent = super().load(path, env)
+        assert isinstance(agent, cls)
+        file = Path(path) / "valuator.safetensors"
+        try:
+            agent.valuator.load_state_dict(read_tensors(file))
+        except RuntimeError as error:
+            raise StoreError(f"{file} does not fit this environment's batches: {error}") from None
+        return agent
+
+
+class _Advantages:
+    """A = ±R − its running mean; or the standardised gain of a step, within ±3."""
+
+    def __init__(self, config: DVRConfig, direction: int):
+        self.config, self.direction = config, direction
+        self.mean: float | None = None
+        self.square = 1.0
+
+    def __call__(self, level: float, gain: float) -> float:
+        value = self.direction * level if self.config.advantage == "level" else gain
+        if self.mean is None:
+            self.mean = value
+        apart, m = value - self.mean, self.config.memory
+        self.mean = m * self.mean + (1 - m) * value
+        self.square = m * self.square + (1 - m) * apart**2
+        if self.config.advantage == "level":
+            return apart
+        return float(np.clip(apart / max(self.square**0.5, 1e-8), -3, 3))

@@ -1,0 +1,112 @@
+"""PPO of Stable-Baselines3 with one head that is shared by all samples of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recgym.agents.base import AgentConfig, AgentError
+from recgym.agents.data_valuation.valuing import ValuingAgent
+
+
+@dataclass(frozen=True)
+class PPOConfig(AgentConfig):
+    """Hyper-parameters, chosen on the validation streams."""
+
+    timesteps: int = 20_000
+    num_envs: int = 8
+    learning_rate: float = 3e-3
+    """At the start; it falls to zero along a line."""
+    steps: int = 50
+    """Of each row between updates."""
+    batch: int = 100
+    epochs: int = 4
+    gamma: float = 0.0
+    """What a batch teaches shows in the next measurement, if that is every step."""
+    width: int = 32
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("timesteps", "num_envs", "steps", "batch", "epochs", "width"):
+            if getattr(self, name) < 1:
+                raise AgentError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if not 0 <= self.gamma <= 1:
+            raise AgentError(f"gamma must lie in [0, 1], got {self.gamma}.")
+
+
+class PPOAgent(ValuingAgent):
+    """Learns from rewards and the plain features of each sample, on the training streams."""
+
+    name = "ppo"
+    sees = "simulator"
+    Config = PPOConfig
+    config: PPOConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def __init__(self, env: Any, config: PPOConfig | None = None):
+        super().__init__(env, config)
+        if not self.selects:
+            raise AgentError('ppo selects. Make the environment with action="select".')
+        self.model = self._new(self.config.seed)
+
+    def _new(self, seed: int) -> Any:
+        from stable_baselines3 import PPO
+        from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
+
+        from recgym.agents.data_valuation.networks import SamplePolicy
+        from recgym.agents.sb3 import as_vec_env
+        from recgym.envs.vector import RecVectorEnv
+
+        c = self.config
+        rows = RecVectorEnv(self.problem.for_split("train"), c.num_envs, autoreset_mode="SameStep")
+        venv = VecNormalize(VecMonitor(as_vec_env(rows)), norm_obs=False, gamma=c.gamma)
+        return PPO(
+            SamplePolicy,
+            venv,
+            learning_rate=lambda left: c.learning_rate * left,
+            n_steps=c.steps,
+            batch_size=c.batch,
+            n_epochs=c.epochs,
+            gamma=c.gamma,
+            gae_lambda=1.0,
+            policy_kwargs={"width": c.width},
+            seed=seed,
+            device="cpu",
+        )
+
+    def learn(
+        self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
+    ) -> PPOAgent:
+        """Train anew; the default length is ``config.timesteps``."""
+        self.model = self._new(self.config.seed if seed is None else seed)
+        self.model.learn(total_timesteps or self.config.timesteps, progress_bar=progress)
+        return self
+
+    def weights(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        import torch
+
+        policy = self.model.policy
+        with torch.no_grad():
+            seen, _ = policy.obs_to_tensor(dict(observation))
+            return policy.get_distribution(seen).distribution.probs.numpy()
+
+    def save(self, path: str | Path) -> None:
+        from recgym.models.store import write_tensors
+
+        write_tensors(Path(path) / "policy.safetensors", self.model.policy.state_dict())
+        super().save(path)
+
+    @classmethod
+    def load(cls, path: str | Path, env: Any) -> PPOAgent:
+        from recgym.models.store import StoreError, read_tensors
+
+        agent = super().load(path, env)
+        assert isinstance(agent, cls)
+        file = Path(path) / "policy.safetensors"
+        try:
+            agent.model.policy.load_state_dict(read_tensors(file))
+        except RuntimeError as error:
+            raise StoreError(f"{file} does not fit this agent's networks: {error}") from None
+        return agent

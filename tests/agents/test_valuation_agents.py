@@ -1,0 +1,139 @@
+"""Agents of DataValuation: what they keep, what they learn, files and refusals."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import recgym  # noqa: F401
+from recgym import agents
+from recgym.agents.base import AgentError
+from recgym.agents.data_valuation.valuing import best
+from recgym.models.store import StoreError
+
+ID, TINY = "recgym/DataValuation-v0", "recgym/DataValuationTiny-v0"
+SHOWN = {"show_ids": True, "show_embeddings": True}
+LEARNERS = {
+    "alignment": {"epochs": 2},
+    "dvr": {"episodes": 2},
+    "ppo": {"timesteps": 16, "num_envs": 2, "steps": 4, "batch": 4},
+}
+
+
+def made(name, env_id=TINY, **settings):
+    env = gym.make(env_id, **{**SHOWN, **settings})
+    agent = agents.make(name, env, **LEARNERS.get(name, {}))
+    return env, agent.learn()
+
+
+def played(env, agent, stream=2**31):
+    """Metrics of one episode."""
+    observation, _ = env.reset(options={"stream": stream})
+    over = False
+    while not over:
+        action, _ = agent.predict(observation, deterministic=True)
+        observation, _, over, _, info = env.step(action)
+    return info["metrics"]
+
+
+@pytest.mark.parametrize("action", ["select", "weigh"])
+@pytest.mark.parametrize("name", agents.names(ID))
+def test_actions_are_in_the_space_and_files_come_back(name, action, tmp_path):
+    if (name, action) == ("ppo", "weigh"):
+        with pytest.raises(AgentError, match='action="select"'):
+            made(name, action=action)
+        return
+    env, agent = made(name, action=action)
+    observation, _ = env.reset(seed=0)
+    given, _ = agent.predict(observation, deterministic=True)
+    assert env.action_space.contains(np.asarray(given))
+    agent.save(tmp_path)
+    again = type(agent).load(tmp_path, env)
+    assert again.config == agent.config
+    if name != "random":
+        np.testing.assert_array_equal(again.predict(observation, deterministic=True)[0], given)
+
+
+def test_what_the_floors_keep():
+    for name, kept, auc in (("bpr", 1.0, 0.5), ("none", 0.0, 0.5), ("oracle", 0.75, 1.0)):
+        metrics = played(*made(name))
+        assert metrics["kept"] == kept
+        assert metrics["AUC"] == auc
+
+
+def test_t_ce_drops_the_largest_losses_more_and_more():
+    env, agent = made("t_ce", steps=5)
+    observation, _ = env.reset(seed=0)
+    assert agent.predict(observation, deterministic=True)[0].all()
+    observation["progress"][:] = 1.0
+    action, _ = agent.predict(observation, deterministic=True)
+    assert action.sum() == 6  # .2 of 8, rounded
+    assert observation["loss"][action == 0].min() >= observation["loss"][action == 1].max()
+
+
+def test_r_ce_weighs_by_the_sigmoid():
+    env, agent = made("r_ce", action="weigh")
+    observation, _ = env.reset(seed=0)
+    action, _ = agent.predict(observation)
+    apart = observation["positive"] - observation["negative"]
+    np.testing.assert_allclose((action + 1) / 2, 1 / (1 + np.exp(-apart)) ** 0.25, atol=1e-5)
+
+
+def test_best_takes_its_share():
+    values = np.array([[3.0, 1.0, 2.0, 0.0], [0.0, 0.0, 1.0, 0.0]])
+    assert best(values, 0.5).tolist() == [[1, 0, 1, 0], [0, 0, 1, 1]]
+    assert best(values, 0.0).sum() == 0
+    assert best(values, 1.0).all()
+
+
+def test_alignment_tells_bought_clicks_from_true_ones():
+    """Its floor, AUC .5, is that of keeping everything; popularity has .35 here."""
+    env = gym.make(ID, **SHOWN, split="validation", steps=10)
+    agent = agents.make("alignment", env, epochs=3).learn()
+    assert played(env, agent)["AUC"] > 0.62
+
+
+def test_shapley_values_of_dvr_add_up_and_move_with_the_samples():
+    env, agent = made("dvr")
+    observation, _ = env.reset(seed=0)
+    batch = {key: np.asarray(value)[None] for key, value in observation.items()}
+    values = agent.shapley(batch)
+    order = np.random.default_rng(0).permutation(8)
+    parts = batch["embeddings"].reshape(1, 8, -1)
+    moved = agent.shapley({"embeddings": parts[:, order].reshape(1, -1)})
+    np.testing.assert_allclose(moved, values[:, order], atol=1e-6)
+    assert agent.weights(batch).min() >= 0.05
+    assert agent.weights(batch).max() <= 0.95
+
+
+@pytest.mark.parametrize("name", ["alignment", "dvr", "ppo"])
+def test_learning_is_seeded(name):
+    values = []
+    for _ in range(2):
+        env, agent = made(name)
+        observation, _ = env.reset(seed=0)
+        values.append(agent.weights({k: np.asarray(v)[None] for k, v in observation.items()}))
+    np.testing.assert_array_equal(*values)
+
+
+def test_refusals(tmp_path):
+    with pytest.raises(AgentError, match="show_ids=True"):
+        agents.make("oracle", gym.make(TINY))
+    with pytest.raises(AgentError, match="show_embeddings=True"):
+        agents.make("dvr", gym.make(TINY))
+    with pytest.raises(AgentError, match="nothing was"):
+        agents.make("oracle", gym.make(ID, noise=None, show_ids=True))
+    with pytest.raises(AgentError, match="plays DataValuation"):
+        agents.make("bpr", gym.make(TINY)).__class__(gym.make("recgym/HarmMitigationTiny-v0"))
+    with pytest.raises(AgentError, match="most must lie"):
+        agents.make("t_ce", gym.make(TINY), most=2.0)
+    env = gym.make(TINY, show_ids=True)
+    with pytest.raises(AgentError, match="learn"):
+        agents.make("alignment", env).predict(env.reset(seed=0)[0])
+    _, agent = made("dvr")
+    agent.save(tmp_path)
+    other = gym.make(TINY, show_embeddings=True, backbone="neumf")
+    (tmp_path / "valuator.safetensors").write_bytes(b"cut off")
+    with pytest.raises(StoreError, match="safetensors"):
+        type(agent).load(tmp_path, other)
