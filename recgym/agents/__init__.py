@@ -50,6 +50,7 @@ _BY_PROBLEM: dict[str, dict[str, str]] = {
         "threshold": "recgym.agents.data_selection.threshold:ThresholdAgent",
         "dropout": "recgym.agents.data_selection.dropout:DropoutAgent",
         "ifrqe": "recgym.agents.data_selection.ifrqe:IFRQE",
+        "ifrqe_plus": "recgym.agents.data_selection.ifrqe_plus:IFRQEPlus",
     },
 }
 
