@@ -51,6 +51,8 @@ _BY_PROBLEM: dict[str, dict[str, str]] = {
         "dropout": "recgym.agents.data_selection.dropout:DropoutAgent",
         "ifrqe": "recgym.agents.data_selection.ifrqe:IFRQE",
         "ifrqe_plus": "recgym.agents.data_selection.ifrqe_plus:IFRQEPlus",
+        "scr": "recgym.agents.data_selection.scr:SCR",
+        "proactive": "recgym.agents.data_selection.proactive:Proactive",
     },
 }
 

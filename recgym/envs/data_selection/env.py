@@ -100,7 +100,8 @@ class DataSelectionEnv(RecEnv):
 
     ## Arguments
     - `dataset="ml-latest-small"`: another data set with at least three items a user;
-      `"simulation"`, the paper's simulated world of 1,000 test users; `"tiny"`; or a `World`.
+      `"simulation"`, the paper's simulated world of 1,000 test users; `"simulation-50"`, the same
+      with 50 players in each split; `"tiny"`; or a `World`.
     - `variant="clean"`, `split="train"`.
     - `backend="influence"`, `anchors=4`.
     - `harm_of_disclosure=None`: λ. None is the value at which keeping what pays keeps about half.
