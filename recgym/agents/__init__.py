@@ -53,6 +53,7 @@ _BY_PROBLEM: dict[str, dict[str, str]] = {
         "ifrqe_plus": "recgym.agents.data_selection.ifrqe_plus:IFRQEPlus",
         "scr": "recgym.agents.data_selection.scr:SCR",
         "proactive": "recgym.agents.data_selection.proactive:Proactive",
+        "ppo": "recgym.agents.data_selection.ppo:PPOAgent",
     },
 }
 

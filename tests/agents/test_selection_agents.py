@@ -5,12 +5,15 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 import pytest
+from scipy.special import expit
 
 import recgym  # noqa: F401
 from recgym import agents
 from recgym.agents.base import AgentError
+from recgym.agents.data_selection.scr import UNMEASURED
 from recgym.agents.data_selection.selecting import latest
 from recgym.agents.data_selection.strategies import algorithm_1, likely_selections, prior
+from recgym.testing import optimum
 
 ID, TINY = "recgym/DataSelection-v0", "recgym/DataSelectionTiny-v0"
 
@@ -36,7 +39,10 @@ def played(env, agent, seed=0):
 @pytest.mark.parametrize("kind", ["items", "recent"])
 @pytest.mark.parametrize("name", agents.names(ID))
 def test_actions_are_in_the_space(name, kind, tmp_path):
-    env, agent = made(name, action=kind)
+    if (name, kind) == ("ppo", "recent"):
+        return  # refused, see TestPPO
+    config = {"retrainings": 5} if name in ("scr", "proactive") else None
+    env, agent = made(name, config=config, action=kind)
     observation, _ = env.reset(seed=0)
     action, state = agent.predict(observation, deterministic=True)
     assert state is None
@@ -135,6 +141,7 @@ class TestSeveralAnchors:
         rng, problem = np.random.default_rng(0), env.unwrapped.problem
         listed = likely_selections(problem.width, 8, 0.9).astype(float)
         for _ in range(6):
+            assert env.observation_space.contains(observation)
             state = env.unwrapped.state
             user = problem.acting(state)[0]
             gain = agent.gain(observation, np.repeat(listed[None], 3, axis=0))
@@ -222,3 +229,113 @@ def test_what_an_agent_cannot_play_is_refused():
         made("ifrqe", config={"support": 0})
     with pytest.raises(AgentError, match="chance"):
         made("dropout", config={"chance": 2.0})
+
+
+class TestRetraining:
+    def test_scr_ends_where_nobody_leaves(self):
+        """Two passes are enough in this world, 26 trainings of 4,096; IFRQE's error costs .04."""
+        solved, gains = optimum(gym.make(TINY, split="validation")), {}
+        for name, config in (("scr", {"retrainings": 26}), ("ifrqe", {})):
+            env, agent = made(name, rows=1, config=config, split="validation")
+            gains[name] = solved.gains[solved.row(played(env, agent)[0][0])].max()
+            if name == "scr":
+                assert agent.training_record["validation"]["retrainings"] == 26
+        assert gains["scr"] < 1e-9
+        assert 0.03 < gains["ifrqe"] < 0.05
+
+    def test_the_first_pass_is_ifrqe_measured(self):
+        """Effects are differences of single trainings; what was not reached stays in."""
+        env, agent = made("scr", rows=1, config={"retrainings": 5})
+        problem = env.unwrapped.problem
+        played(env, agent)
+        plan, everything = agent.plans["train"], np.ones(problem.size)
+        reached = np.flatnonzero(plan != UNMEASURED)
+        assert len(reached) == 4
+        before = problem.truth.losses(everything[None])[0]
+        for pair in reached:
+            without = everything.copy()
+            without[pair] = 0
+            owner = problem.game.data.training.user[pair]
+            effect = (before - problem.truth.losses(without[None])[0])[owner]
+            assert plan[pair] == pytest.approx(effect, abs=1e-9)
+        selected = env.unwrapped.state.selected[0]
+        assert np.delete(selected, reached).all()
+
+    def test_proactive_comes_near_the_best(self):
+        """Random joint selections have a regret of 1; what it keeps by chance has its chances."""
+        solved = optimum(gym.make(TINY))
+        env, agent = made("proactive", rows=1, config={"retrainings": 200})
+        selected, _ = played(env, agent)
+        assert solved.regret(solved.utilities[solved.row(selected[0])].mean()) < 0.35
+        observation, _ = env.reset(seed=0)
+        kept = np.mean([agent.predict(observation)[0][0] for _ in range(400)], axis=0)
+        n = int(observation["own"].sum())
+        np.testing.assert_allclose(kept[:n], expit(agent.plans["train"][:n]), atol=0.1)
+
+    @pytest.mark.parametrize("name", ["scr", "proactive"])
+    def test_players_of_other_splits_get_a_plan_of_their_own(self, name, tmp_path):
+        _, agent = made(name, config={"retrainings": 15})
+        env, _ = made("all", rows=1, split="test")
+        first, _ = played(env, agent)
+        assert set(agent.plans) == {"test"}
+        agent.save(tmp_path)
+        again = type(agent).load(tmp_path, env)
+        np.testing.assert_array_equal(again.plans["test"], agent.plans["test"])
+        np.testing.assert_array_equal(played(env, again)[0], first)
+        assert again.training_record == {}
+        with pytest.raises(AgentError, match="none of its players"):
+            agent.predict(made("all", ID, 1, per_user=3)[0].reset(seed=0)[0])
+
+    def test_wrong_settings(self):
+        with pytest.raises(AgentError, match="retrainings must be"):
+            made("scr", config={"retrainings": 0})
+        with pytest.raises(AgentError, match="cost"):
+            made("scr", cost="escalating")
+        with pytest.raises(AgentError, match="learning_rate"):
+            made("proactive", config={"keep": 1.0})
+
+
+class TestPPO:
+    def test_it_learns_what_pays(self):
+        """Normalised regret: random joint selections 1, keeping all 1.10, nothing .87, IFRQE 0."""
+        env, agent = made(
+            "ppo", rows=1, config={"num_envs": 32, "n_steps": 16, "learning_rate": 1e-2}
+        )
+        agent.learn(4_096, seed=0)
+        solved = optimum(gym.make(TINY))
+        selected, _ = played(env, agent)
+        assert solved.regret(solved.utilities[solved.row(selected[0])].mean()) < 0.3
+
+    def test_places_without_an_item_play_no_part(self):
+        env, agent = made("ppo", ID)
+        observation, _ = env.reset(seed=0)
+        short = {key: value.copy() for key, value in observation.items()}
+        short["own"][:, 2:] = 0
+        logits = agent.values(short)
+        assert (logits[:, 2:] == -20).all()
+        short["willingness"][:, 2:] = 0.7
+        np.testing.assert_array_equal(agent.values(short), logits)
+
+    def test_one_scorer_serves_every_place(self):
+        env, agent = made("ppo", ID)
+        observation, _ = env.reset(seed=0)
+        order = np.random.default_rng(0).permutation(observation["own"].shape[1])
+        turned = {
+            key: value[:, order] if value.shape == observation["own"].shape else value
+            for key, value in observation.items()
+        }
+        np.testing.assert_allclose(
+            agent.values(turned), agent.values(observation)[:, order], atol=1e-5
+        )
+
+    def test_other_actions_are_refused(self):
+        with pytest.raises(AgentError, match="item by item"):
+            made("ppo", action="recent")
+
+
+@pytest.mark.slow
+def test_ppo_is_as_good_as_ifrqe_among_fifty():
+    """Predicted mean z of the validation players: random −1.43, nothing −1.36, IFRQE −1.209."""
+    env, agent = made("ppo", ID, 1, dataset="simulation-50", split="validation")
+    agent.learn(30_000, seed=0)
+    assert played(env, agent)[1]["z"].mean() > -1.23
