@@ -78,9 +78,8 @@ def test_what_users_choose_is_not_what_is_best_for_all(solved):
 
 
 @pytest.mark.parametrize("play", ["social", "equilibrium"])
-def test_its_play_ends_with_its_value(play):
-    env = gym.make(TINY, split="validation", objective="social")
-    found = optimum(env)
+def test_its_play_ends_with_its_value(solved, play):
+    env, _, found = solved
     observation, _ = env.reset(seed=0)
     over = False
     while not over:
