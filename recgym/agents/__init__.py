@@ -50,6 +50,10 @@ _BY_PROBLEM: dict[str, dict[str, str]] = {
         "threshold": "recgym.agents.data_selection.threshold:ThresholdAgent",
         "dropout": "recgym.agents.data_selection.dropout:DropoutAgent",
         "ifrqe": "recgym.agents.data_selection.ifrqe:IFRQE",
+        "ifrqe_plus": "recgym.agents.data_selection.ifrqe_plus:IFRQEPlus",
+        "scr": "recgym.agents.data_selection.scr:SCR",
+        "proactive": "recgym.agents.data_selection.proactive:Proactive",
+        "ppo": "recgym.agents.data_selection.ppo:PPOAgent",
     },
     "DataValuation": {
         "bpr": "recgym.agents.data_valuation.everything:BPRAgent",

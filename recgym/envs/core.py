@@ -163,6 +163,8 @@ class Problem(ABC, Generic[S]):
             low, high, whole = space.start, space.start + space.nvec - 1, True
         elif isinstance(space, spaces.MultiBinary):
             low, high, whole = 0, 1, True
+            if array.dtype.kind == "f" and np.isin(array, (0.0, 1.0)).all():
+                array = array.astype(space.dtype)  # what Stable-Baselines3's policies put out
         elif isinstance(space, spaces.Box):
             low, high, whole = space.low, space.high, False
         else:

@@ -8,6 +8,7 @@ from recgym.testing.drift import (
     tree_optimum,
 )
 from recgym.testing.evaluators import check_sequence_evaluator
+from recgym.testing.selection import SelectionOptimum, selection_optimum
 from recgym.testing.tabular import Optimum, Tabular, optimum, tabular
 from recgym.testing.vector import MODES, check_vector_equals_single
 
@@ -15,6 +16,7 @@ __all__ = [
     "MODES",
     "DriftOptimum",
     "Optimum",
+    "SelectionOptimum",
     "Tabular",
     "check_environment",
     "check_illegal_is_worst",
@@ -22,6 +24,7 @@ __all__ = [
     "check_vector_equals_single",
     "drift_optimum",
     "optimum",
+    "selection_optimum",
     "stationary_optimum",
     "tabular",
     "tree_optimum",

@@ -133,17 +133,23 @@ def tabular(env: gym.Env) -> Tabular:
 
 
 def optimum(env: gym.Env) -> Any:
-    """The optimum of a small world by dynamic programming.
+    """The optimum of a small world by dynamic programming, or by listing a game.
 
     Returns:
         An :class:`Optimum`, exact; of a world whose states are numbers on a line, a
-        :class:`recgym.testing.DriftOptimum` with a bound on its error.
+        :class:`recgym.testing.DriftOptimum` with a bound on its error; of a game among users, a
+        :class:`recgym.testing.SelectionOptimum` with its equilibria.
     """
+    from recgym.envs.data_selection.dynamics import DataSelection
     from recgym.envs.harm_mitigation.dynamics import HarmMitigation
     from recgym.testing.drift import drift_optimum
+    from recgym.testing.selection import selection_optimum
 
-    if isinstance(env.unwrapped.problem, HarmMitigation):  # pyright: ignore
+    problem: Any = env.unwrapped.problem  # pyright: ignore[reportAttributeAccessIssue]
+    if isinstance(problem, HarmMitigation):
         return drift_optimum(env)
+    if isinstance(problem, DataSelection):
+        return selection_optimum(env)
     table = tabular(env)
     values = table._fixed_point(lambda q: q.max(axis=1))
     worst = table._fixed_point(lambda q: q.min(axis=1))

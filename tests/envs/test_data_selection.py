@@ -301,3 +301,17 @@ def test_text_and_picture():
     assert titles[0][:20] in text
     assert text.count("\n  out ") == 1
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_bits_may_be_floats_as_policies_put_them_out():
+    env, problem = playing(backend="influence")
+    env.step(np.ones(problem.width, dtype=np.float32))
+    with pytest.raises(ValueError, match="must be numbers of that kind"):
+        env.step(np.full(problem.width, 0.5, dtype=np.float32))
+
+
+def test_a_small_simulation_has_the_same_public_users():
+    small, whole = resolve("simulation-50"), resolve("simulation")
+    np.testing.assert_array_equal(small.parts["public"], whole.parts["public"])
+    assert [len(small.parts[part]) for part in ("train", "validation", "test")] == [50, 50, 50]
+    assert np.isin(small.parts["test"], whole.parts["test"]).all()

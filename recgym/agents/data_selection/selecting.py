@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from recgym.agents.base import Agent, AgentConfig, AgentError
 from recgym.envs.data_selection.dynamics import DataSelection
+from recgym.envs.data_selection.state import State
 
 
 class SelectingAgent(Agent):
@@ -38,6 +40,15 @@ class SelectingAgent(Agent):
         if self.kind == "items":
             return (values > 0).astype(np.int8)
         return latest(values, own)
+
+
+def everybody(problem: DataSelection) -> dict[str, np.ndarray]:
+    """(N, ...): what every player of a problem observes at her first turn, others keeping all."""
+    rng = np.random.default_rng(0)
+    state = problem.start([problem.draw_task(rng, {})], [rng])
+    rows = state.rows(np.zeros(problem.n_users, dtype=np.int64))
+    assert isinstance(rows, State)
+    return problem.observe(replace(rows, moves=np.arange(problem.n_users)))
 
 
 def latest(values: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from recgym.envs.core import Problem, Task, Transition
 from recgym.envs.data_selection.actions import KINDS
 from recgym.envs.data_selection.rewards import default_weights
 from recgym.envs.data_selection.state import Params, State
+from recgym.envs.data_selection.telling import Told
 from recgym.envs.data_selection.worlds import World
 from recgym.evaluators.influence import COSTS, Anchors, Backend, Retrain, Utility
 
@@ -43,8 +44,7 @@ class DataSelection(Problem[State]):
             "score": spaces.Box(0.0, 1.0, (k,), np.float32),
         }
         if params.show_influence:
-            bound = float(np.nextafter(np.float32(np.abs(self._own).max(initial=0)), np.inf))
-            shown["influence"] = spaces.Box(-bound, bound, (k,), np.float32)
+            shown |= self.told.spaces
         shown |= {
             "selected": spaces.MultiBinary(k),
             "own": spaces.MultiBinary(k),
@@ -73,9 +73,9 @@ class DataSelection(Problem[State]):
         return Retrain(self.game.model)
 
     @functools.cached_property
-    def _own(self) -> np.ndarray:
-        """(Z + 1,) float32: what each pair does to its owner's loss, at the first anchor."""
-        return np.append(self.game.anchor().anchor.own, 0).astype(np.float32)
+    def told(self) -> Told:
+        """What users are told with ``show_influence``."""
+        return Told(self.game, self.backend)
 
     @functools.cached_property
     def _score(self) -> np.ndarray:
@@ -199,7 +199,7 @@ class DataSelection(Problem[State]):
             "score": self._score[places],
         }
         if self.params.show_influence:
-            shown["influence"] = self._own[places]
+            shown |= self.told(state.selected, user)
         return {
             **shown,
             "selected": mine.astype(np.int8),

@@ -54,13 +54,20 @@ class DataSelectionEnv(RecEnv):
     | `willingness` | `Box(0, 1, (K,), float32)` | β of her items |
     | `popularity` | `Box(0, 1, (K,), float32)` | log-popularity among public users |
     | `score` | `Box(0, 1, (K,), float32)` | what the recommender trained on everything predicts |
-    | `influence` | `Box(−b, b, (K,), float32)` | effects on her loss; `show_influence` only |
+    | `influence` | `Box(−b, b, (T·K,), float32)` | effects on her loss; `show_influence` only |
+    | `anchor_selected` | `MultiBinary(T·K)` | her items in each anchor; see below |
+    | `anchor_loss` | `Box(−b, b, (T,), float32)` | her loss there; see below |
     | `selected` | `MultiBinary(K)` | her selection now |
     | `own` | `MultiBinary(K)` | 1 for places that hold an item of hers |
     | `others_kept` | `Box(0, 1, (1,), float32)` | share of the others' items that is selected |
     | `anchor` | `Discrete(T)` | the anchor nearest to her selection; 0 without anchors |
     | `rounds_left` | `Discrete(R + 1)` | the present round included |
     | `action_mask` | `MultiBinary` | 1 for entries of the action that mean something to her |
+
+    With `show_influence=True` users are told what each of their items does to their loss. With
+    `backend="anchors"` they are told so at each of the T anchors, the first one first, and what
+    each anchor selects of their items and promises them: the loss that it predicts if they select
+    as the anchor does and the others as now. Otherwise T is 1 and the last two keys are absent.
 
     ## Rewards
     The change of the acting user's z_u by her move. `info["reward_terms"]` holds `loss`, the change
@@ -93,7 +100,8 @@ class DataSelectionEnv(RecEnv):
 
     ## Arguments
     - `dataset="ml-latest-small"`: another data set with at least three items a user;
-      `"simulation"`, the paper's simulated world of 1,000 test users; `"tiny"`; or a `World`.
+      `"simulation"`, the paper's simulated world of 1,000 test users; `"simulation-50"`, the same
+      with 50 players in each split; `"tiny"`; or a `World`.
     - `variant="clean"`, `split="train"`.
     - `backend="influence"`, `anchors=4`.
     - `harm_of_disclosure=None`: λ. None is the value at which keeping what pays keeps about half.

@@ -46,10 +46,12 @@ PRIORS = (*PULLS, "xavier")
 HARM_OF_DISCLOSURE: Mapping[str, float] = {
     "ml-latest-small": 0.005,
     "simulation": 0.01,
+    "simulation-50": 0.01,
     "tiny": 0.01,
 }
 OTHERWISE = 0.01
 SIMULATED_USERS = 2_500  # 1,000 of them public and 1,000 in the test split, as in the paper
+FEW = 50  # players of each split of "simulation-50"
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,7 +280,8 @@ def resolve(dataset: str | World, variant: str = "clean", **of: Any) -> World:
     """A world by name, or as it is.
 
     Args:
-        dataset: a data set of :func:`recgym.data.names`, ``simulation`` or ``tiny``.
+        dataset: a data set of :func:`recgym.data.names`, ``simulation``, ``simulation-50`` (50
+            players in each split) or ``tiny``.
         of: ``per_user``, ``width``, ``prior``, ``willingness``, ``most_users``, ``character``.
     """
     if isinstance(dataset, World):
@@ -311,12 +314,14 @@ def _resolved(
         "prior_name": prior,
         "willingness_name": willingness,
     }
-    if dataset == "simulation":
+    if dataset in ("simulation", "simulation-50"):
         if character not in CHARACTERS:
             raise ValueError(f"character must be one of {list(CHARACTERS)}, got {character!r}.")
         made = simulate(0, SIMULATED_USERS, 1_000, a=CHARACTERS[character])
         parts = divided(np.arange(made.log.n_users))
-        return World("simulation", made.log, parts, simulated=made, **settings)
+        if dataset == "simulation-50":  # for agents that train thousands of times
+            parts = {name: of if name == "public" else of[:FEW] for name, of in parts.items()}
+        return World(dataset, made.log, parts, simulated=made, **settings)
     log = data.load(dataset, variant=variant)
     log = subsample(first_events(log), most_users, SPLIT_SEED)
     long = np.flatnonzero(np.bincount(log.user, minlength=log.n_users) >= 3)
