@@ -10,6 +10,7 @@ from recgym.testing.drift import (
 from recgym.testing.evaluators import check_sequence_evaluator
 from recgym.testing.selection import SelectionOptimum, selection_optimum
 from recgym.testing.tabular import Optimum, Tabular, optimum, tabular
+from recgym.testing.valuation import ValuationOptimum, shapley_values, valuation_optimum
 from recgym.testing.vector import MODES, check_vector_equals_single
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Optimum",
     "SelectionOptimum",
     "Tabular",
+    "ValuationOptimum",
     "check_environment",
     "check_illegal_is_worst",
     "check_sequence_evaluator",
@@ -25,7 +27,9 @@ __all__ = [
     "drift_optimum",
     "optimum",
     "selection_optimum",
+    "shapley_values",
     "stationary_optimum",
     "tabular",
     "tree_optimum",
+    "valuation_optimum",
 ]

@@ -138,18 +138,23 @@ def optimum(env: gym.Env) -> Any:
     Returns:
         An :class:`Optimum`, exact; of a world whose states are numbers on a line, a
         :class:`recgym.testing.DriftOptimum` with a bound on its error; of a game among users, a
-        :class:`recgym.testing.SelectionOptimum` with its equilibria.
+        :class:`recgym.testing.SelectionOptimum` with its equilibria; of batches to select from, a
+        :class:`recgym.testing.ValuationOptimum`.
     """
     from recgym.envs.data_selection.dynamics import DataSelection
+    from recgym.envs.data_valuation.dynamics import DataValuation
     from recgym.envs.harm_mitigation.dynamics import HarmMitigation
     from recgym.testing.drift import drift_optimum
     from recgym.testing.selection import selection_optimum
+    from recgym.testing.valuation import valuation_optimum
 
     problem: Any = env.unwrapped.problem  # pyright: ignore[reportAttributeAccessIssue]
     if isinstance(problem, HarmMitigation):
         return drift_optimum(env)
     if isinstance(problem, DataSelection):
         return selection_optimum(env)
+    if isinstance(problem, DataValuation):
+        return valuation_optimum(env)
     table = tabular(env)
     values = table._fixed_point(lambda q: q.max(axis=1))
     worst = table._fixed_point(lambda q: q.min(axis=1))

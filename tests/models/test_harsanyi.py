@@ -35,7 +35,9 @@ def by_definition(model, h):
 
 
 @pytest.mark.parametrize("gamma", [1.0, 10.0, 1000.0])
-@pytest.mark.parametrize(("layout", "settings"), [("paper", {"act_ratio": 0.4}), ("equivariant", {})])
+@pytest.mark.parametrize(
+    ("layout", "settings"), [("paper", {"act_ratio": 0.4}), ("equivariant", {})]
+)
 @pytest.mark.parametrize("n", [1, 2, 5, 8])
 def test_values_are_shapley_values(n, layout, settings, gamma):
     model = net(n, layout, gamma, **settings)
