@@ -90,6 +90,7 @@ def frames(
 
 _PATHS = "recgym.benchmark.influence_path.studies"
 _HARM = "recgym.benchmark.harm_mitigation.studies"
+_SELECTION = "recgym.benchmark.data_selection.studies"
 STUDIES: Mapping[str, str] = {
     "influence-path-masks": _PATHS,
     "influence-path-horizon": _PATHS,
@@ -101,5 +102,11 @@ STUDIES: Mapping[str, str] = {
     "harm-mitigation-episodes": _HARM,
     "harm-mitigation-budget": _HARM,
     "harm-mitigation-probabilities": _HARM,
+    "data-selection-recommenders": _SELECTION,
+    "data-selection-anchors": _SELECTION,
+    "data-selection-characters": _SELECTION,
+    "data-selection-lambda": _SELECTION,
+    "data-selection-sparsity": _SELECTION,
+    "data-selection-retrainings": _SELECTION,
 }
 """Modules that define ``study(name, dataset, variant)``, by the study's name."""

@@ -110,5 +110,7 @@ def metrics_of(env_id: str) -> tuple[tuple[Metric, ...], str, str] | None:
 SUITES: Mapping[str, str] = {
     "influence-path": "recgym.benchmark.influence_path.suite",
     "harm-mitigation": "recgym.benchmark.harm_mitigation.suite",
+    "data-selection": "recgym.benchmark.data_selection.suite",
+    "data-valuation": "recgym.benchmark.data_valuation.suite",
 }
 """Modules that define ``suite(dataset, variant, quick=...)``, by the suite's name."""
