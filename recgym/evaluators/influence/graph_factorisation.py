@@ -28,7 +28,7 @@ from recgym.evaluators.influence.training import descend
 from recgym.models.graph import symmetric_normalised
 
 LAYERS = 2
-EDGE_VALUES = 1 << 23  # vectors of the edges that exist at a time
+EDGE_VALUES = 1 << 20  # vectors of the edges that exist at a time
 
 
 @dataclass(frozen=True, eq=False)

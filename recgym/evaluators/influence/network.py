@@ -22,6 +22,7 @@ from recgym.models.collaborative import Collaborative
 
 VALUES = 1 << 22  # intermediate values of vectors that run side by side
 PROBES = 32  # of the diagonal that preconditions
+Shapes = Mapping[str, torch.Size]  # of parameters, by name
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,25 +74,34 @@ class Network:
         self.name = self.module.name
         self.n_params = self.module.n_parameters
         self.start, self.centre, self.pull = prior.start, prior.centre, prior.pull
-        self._shapes = {name: p.shape for name, p in self.module.named_parameters()}
+        self.shapes = {name: p.shape for name, p in self.module.named_parameters()}
         self._training = _tensors(game.training)
 
     def split(self, theta: np.ndarray) -> dict[str, np.ndarray]:
         """θ (n,) as the module's parameters by name."""
-        sizes = np.cumsum([shape.numel() for shape in self._shapes.values()])[:-1]
-        parts = zip(self._shapes.items(), np.split(theta, sizes), strict=True)
+        sizes = np.cumsum([shape.numel() for shape in self.shapes.values()])[:-1]
+        parts = zip(self.shapes.items(), np.split(theta, sizes), strict=True)
         return {name: part.reshape(shape) for (name, shape), part in parts}
 
-    def scores_at(self, theta: Tensor, users: Tensor, items: Tensor) -> Tensor:
-        """(E,): scores as a function of θ (n,), in its precision."""
-        sizes = [shape.numel() for shape in self._shapes.values()]
-        parts = zip(self._shapes.items(), theta.split(sizes), strict=True)
+    def scores_at(
+        self, theta: Tensor, users: Tensor, items: Tensor, shapes: Shapes | None = None
+    ) -> Tensor:
+        """(E,): scores as a function of θ (n,), in its precision.
+
+        Args:
+            shapes: of the parameters that θ holds, if tables lack rows; items count those left.
+        """
+        shapes = self.shapes if shapes is None else shapes
+        sizes = [shape.numel() for shape in shapes.values()]
+        parts = zip(shapes.items(), theta.split(sizes), strict=True)
         parameters = {name: part.view(shape) for (name, shape), part in parts}
         return functional_call(self.module, parameters, (users, items))
 
-    def losses_at(self, theta: Tensor, users: Tensor, items: Tensor) -> Tensor:
+    def losses_at(
+        self, theta: Tensor, users: Tensor, items: Tensor, shapes: Shapes | None = None
+    ) -> Tensor:
         """(E,): losses of pairs whose items (2E,) are followed by their negatives."""
-        item, negative = self.scores_at(theta, users, items).chunk(2)
+        item, negative = self.scores_at(theta, users, items, shapes).chunk(2)
         return F.softplus(-item) + F.softplus(negative)
 
     def scores(
@@ -167,10 +177,11 @@ class Network:
         """∇²F at θ for weights (Z,), as products with many vectors at once."""
         return NetworkHessian(self, theta, weight, damping)
 
-    def side_by_side(self, pairs: int) -> int:
-        """How many vectors run at a time through so many pairs."""
-        for_a_pair = sum(shape[-1] for shape in self._shapes.values())
-        return max(1, VALUES // (2 * pairs * for_a_pair + self.n_params))
+    def side_by_side(self, pairs: int, parameters: int | None = None) -> int:
+        """How many vectors run at a time through so many pairs and parameters (default: all)."""
+        for_a_pair = sum(shape[-1] for shape in self.shapes.values())
+        size = self.n_params if parameters is None else parameters
+        return max(1, VALUES // (2 * pairs * for_a_pair + size))
 
 
 def plain_prior(module: Collaborative, l2: float) -> NetworkPrior:
@@ -204,12 +215,26 @@ def group_of(name: str) -> str:
 
 
 class NetworkHessian:
-    """∇²F, of which only products exist: forward over reverse differentiation, vectors batched."""
+    """∇²F, of which only products exist: forward over reverse differentiation, vectors batched.
+
+    Rows of items' tables that no pair in play touches have the pull alone, and are left out of it.
+    """
 
     def __init__(self, model: Network, theta: np.ndarray, weight: np.ndarray, damping: float):
         kept = np.flatnonzero(weight)
-        self._pairs = _tensors(model.game.training.at(kept))
-        self._weight, self._model, self._theta = weight[kept], model, theta
+        users, items = _tensors(model.game.training.at(kept))
+        in_play, places = np.unique(items.numpy(), return_inverse=True)
+        self._pairs = users, torch.from_numpy(places)
+        self._shapes, columns, first = {}, [], 0
+        for name, shape in model.shapes.items():
+            own = first + np.arange(shape.numel()).reshape(shape)
+            first += shape.numel()
+            own = own[in_play] if group_of(name) == "items" else own
+            self._shapes[name] = torch.Size(own.shape)
+            columns.append(own.ravel())
+        self._columns = np.concatenate(columns)
+        self._weight, self._model, self._theta = weight[kept], model, theta[self._columns]
+        self._chunk = model.side_by_side(len(kept), len(self._columns))
         self.diagonal_pull = model.pull + damping
         self.shape = (model.n_params, model.n_params)
 
@@ -218,26 +243,27 @@ class NetworkHessian:
         model, kind = self._model, vectors.dtype
         theta = torch.from_numpy(self._theta.astype(kind))
         weight = torch.from_numpy(self._weight.astype(kind))
-        slope = grad(lambda t: weight @ model.losses_at(t, *self._pairs))
-        chunk = model.side_by_side(len(weight))
-        product = vmap(lambda v: jvp(slope, (theta,), (v,))[1], 1, 1, chunk_size=chunk)
-        found = product(torch.from_numpy(np.ascontiguousarray(vectors))).numpy()
-        return found + self.diagonal_pull[:, None].astype(kind) * vectors
+        slope = grad(lambda t: weight @ model.losses_at(t, *self._pairs, self._shapes))
+        product = vmap(lambda v: jvp(slope, (theta,), (v,))[1], 1, 1, chunk_size=self._chunk)
+        found = self.diagonal_pull[:, None].astype(kind) * vectors
+        if len(self._weight):
+            found[self._columns] += product(torch.from_numpy(vectors[self._columns])).numpy()
+        return found
 
     def preconditioner(self, kind: Any) -> Callable[[np.ndarray], np.ndarray]:
         """Divides by an estimate of the diagonal: that of JᵀWJ, by random signs, and the pull.
 
         E[(Jᵀ√W z)²] over signs z is the diagonal (Hutchinson); the signs are the same every time.
         """
-        model = self._model
-        found = vjp(lambda t: model.scores_at(t, *self._pairs), torch.from_numpy(self._theta))
-        scores, back = found[0], found[1]
-        slope = torch.sigmoid(scores)
+        theta = torch.from_numpy(self._theta)
+        found = vjp(lambda t: self._model.scores_at(t, *self._pairs, self._shapes), theta)
+        slope, back = torch.sigmoid(found[0]), found[1]
         root = torch.sqrt(torch.from_numpy(np.tile(self._weight, 2)) * slope * (1 - slope))
         signs = np.random.default_rng(0).choice((-1.0, 1.0), (len(root), PROBES))
-        chunk = model.side_by_side(len(self._weight))
-        probes = vmap(lambda z: back(root * z)[0], 1, 1, chunk_size=chunk)(torch.from_numpy(signs))
-        diagonal = (probes**2).mean(dim=1).numpy() + self.diagonal_pull
+        probe = vmap(lambda z: back(root * z)[0], 1, 1, chunk_size=self._chunk)
+        diagonal = self.diagonal_pull.copy()
+        if len(root):
+            diagonal[self._columns] += (probe(torch.from_numpy(signs)) ** 2).mean(dim=1).numpy()
         inverse = (1 / np.maximum(diagonal, 1e-12))[:, None].astype(kind)
         return lambda residual: inverse * residual
 
