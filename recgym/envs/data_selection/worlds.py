@@ -221,6 +221,8 @@ class Game:
             return {"theta": theta, "own": at.own, "total": at.total}
 
         key = f"anchor {number} {self.data.fingerprint} {self.world.fingerprint}".encode()
+        if self.world.recommender_name != "mf":
+            key += self.model.start.tobytes() + self.model.pull.tobytes()
         found = kept("influence", key, make)
         losses = user_losses(self.model, found["theta"], self.data.validation, selected)
         return Anchor(selected, found["theta"], losses, found["own"], found["total"])

@@ -191,7 +191,7 @@ class Hessian:
         d, w = model.width, self._curvature[:, None, None]
         found = np.zeros((len(p) + len(q), d, d))
         for index, vector in ((self._user, q[self._other]), (self._other + len(p), p[self._user])):
-            outer = (w * vector[:, :, None] * vector[:, None]).reshape(len(index), -1)
+            outer = (w * vector[:, :, None] * vector[:, None]).reshape(len(index), d * d)
             sums = sp.csr_matrix(
                 (np.ones(len(index)), (index, np.arange(len(index)))),
                 shape=(len(found), len(index)),

@@ -28,6 +28,11 @@ class Recommender(Protocol):
         """(n,): the saved initialisation; every training starts there."""
         ...
 
+    @property
+    def pull(self) -> np.ndarray:
+        """(n,): ρ of each parameter."""
+        ...
+
     def value_and_gradient(self, theta: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
         """F and ∇F (n,) for weights (Z,)."""
         ...
