@@ -7,10 +7,10 @@
 from pathlib import Path
 
 from recgym import envs as envs
-from recgym.envs import env_ids
+from recgym.envs import env_ids, parallel_env
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "env_ids"]
+__all__ = ["__version__", "env_ids", "parallel_env"]
 
 
 def _warn_of_foreign_files(folder: Path) -> None:

@@ -100,10 +100,11 @@ def symmetric_normalised(incidence: sp.csr_matrix) -> sp.csr_matrix:
     """(U + N, U + N): D^-½ A D^-½ of the bipartite graph (LightGCN, Eq. 8).
 
     A node without an edge gets 1 on the diagonal: it keeps its own embedding through every layer.
+    Edges may have weights; the degree of a node is their sum.
     """
     a = sp.bmat([[None, incidence], [incidence.T, None]], format="csr")
     degree = np.asarray(a.sum(axis=1)).ravel()
-    scale = sp.diags(1 / np.sqrt(np.maximum(degree, 1)))
+    scale = sp.diags(1 / np.sqrt(np.where(degree > 0, degree, 1)))
     return sp.csr_matrix(scale @ a @ scale + sp.diags((degree == 0).astype(np.float64)))
 
 

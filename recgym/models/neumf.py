@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recgym.models.collaborative import Collaborative, CollaborativeConfig
 
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "silu": F.silu}
 ELEMENTS = 1 << 23  # hidden values of the tower that all_scores holds at a time
 
 
@@ -22,6 +25,9 @@ class NeuMFConfig(CollaborativeConfig):
     dropout: float = 0.0
     """Of the tower's inputs, in training mode; the paper has none."""
 
+    activation: str = "relu"
+    """``relu`` as in the paper, or ``silu``, smooth: then training ends where the gradient is 0."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "hidden", tuple(self.hidden))  # JSON has lists
@@ -29,10 +35,13 @@ class NeuMFConfig(CollaborativeConfig):
             raise ValueError(f"hidden must be sizes of at least 1, got {self.hidden}.")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}.")
+        if self.activation not in ACTIVATIONS:
+            known = sorted(ACTIVATIONS)
+            raise ValueError(f"activation must be one of {known}, got {self.activation!r}.")
 
 
 class NeuMF(Collaborative):
-    """s(u, i) = hᵀ[p_u ⊙ q_i ; MLP([p'_u ; q'_i])]: a weighted product and a ReLU tower.
+    """s(u, i) = hᵀ[p_u ⊙ q_i ; MLP([p'_u ; q'_i])]: a weighted product and a tower.
 
     Without the final sigmoid, which belongs to the loss, and without pre-training of the halves.
     :meth:`embeddings` are those of the product (GMF).
@@ -51,6 +60,7 @@ class NeuMF(Collaborative):
         self.tower_item = nn.Embedding(config.n_items, config.width)
         sizes = (2 * config.width, *config.hidden)
         self.tower = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.activation = ACTIVATIONS[config.activation]
         self.dropout = nn.Dropout(config.dropout)
         self.out = nn.Linear(config.width + sizes[-1], 1)
         self.initialise()
@@ -58,7 +68,7 @@ class NeuMF(Collaborative):
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         x = torch.cat([self.tower_user(users), self.tower_item(items)], dim=1)
         for layer in self.tower:
-            x = torch.relu(layer(self.dropout(x)))
+            x = self.activation(layer(self.dropout(x)))
         product = self.user(users) * self.item(items)
         return self.out(torch.cat([product, x], dim=1)).squeeze(1)
 
@@ -77,9 +87,9 @@ class NeuMF(Collaborative):
         step = max(1, ELEMENTS // (max(1, len(users)) * max(self.config.hidden)))
         parts = []
         for items in below.split(step):
-            x = torch.relu(above[:, None] + items)  # (B, step, H)
+            x = self.activation(above[:, None] + items)  # (B, step, H)
             for layer in self.tower[1:]:
-                x = torch.relu(layer(x))
+                x = self.activation(layer(x))
             parts.append(x @ of_tower)
         product = (self.user(users) * of_product) @ self.item.weight.T
         return product + torch.cat(parts, dim=1) + self.out.bias

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gymnasium as gym
 import numpy as np
 import pytest
 
 import recgym  # noqa: F401
 from recgym.data import DataError
+from recgym.envs.data_selection.retrained import retrained
 from recgym.envs.data_selection.worlds import World, divided, harm_of_disclosure, resolve
 from recgym.evaluators.influence import Utility
 
@@ -315,3 +318,87 @@ def test_a_small_simulation_has_the_same_public_users():
     np.testing.assert_array_equal(small.parts["public"], whole.parts["public"])
     assert [len(small.parts[part]) for part in ("train", "validation", "test")] == [50, 50, 50]
     assert np.isin(small.parts["test"], whole.parts["test"]).all()
+
+
+class TestRecommenders:
+    @pytest.mark.parametrize("recommender", ["neumf", "lightgcn"])
+    def test_moves_are_paid_by_the_truth_and_by_influence_alike(self, recommender):
+        rewards = {}
+        for backend in ("retrain", "influence"):
+            env, problem = playing(backend=backend, recommender=recommender)
+            rng = np.random.default_rng(0)
+            steps = [
+                env.step(rng.integers(0, 2, problem.width).astype(np.int8))
+                for _ in range(problem.n_users)
+            ]
+            rewards[backend] = [step[1] for step in steps]
+            assert problem.game.model.name == recommender
+            assert all(step[0] in env.observation_space for step in steps)
+        assert np.corrcoef(rewards["retrain"], rewards["influence"])[0, 1] > 0.9
+
+    def test_they_are_different_worlds(self):
+        names = ("mf", "neumf", "lightgcn")
+        problems = [playing(recommender=name)[1] for name in names]
+        assert len({problem.fingerprint for problem in problems}) == 3
+        with pytest.raises(ValueError, match=r"recommender must be one of .*'lightgcn'"):
+            playing(recommender="sasrec")
+
+    def test_plain_l2(self):
+        """Without public users' data: as near to the paper as has an optimum."""
+        for name in ("neumf", "lightgcn"):
+            world = replace(resolve("tiny", recommender=name), prior_name="xavier")
+            model = world.game("train").model
+            assert (model.centre == 0).all()
+            assert (model.start != 0).any()
+
+
+def test_retrained_metrics_by_hand():
+    """F1@5 among the items that a user has not taken: five or six of the tiny world's ten."""
+    env, problem = playing(final_retrain=True)
+    keep, over = np.ones(problem.width, dtype=np.int8), False
+    while not over:
+        _, _, over, _, info = env.step(keep)
+    metrics, game = info["metrics"], problem.game
+    theta = game.anchor().anchor.theta
+    scores = game.model.all_scores(theta)
+    hits, chance = [], []
+    for user, item in zip(game.data.test.user, game.data.test.item, strict=True):
+        taken = game.known[user].indices
+        others = np.setdiff1d(np.arange(game.data.n_items), taken)
+        assert len(others) in (5, 6)
+        hits.append((scores[user, others] >= scores[user, item]).sum() < 5)
+        chance.append(5 / (len(others) + 1))
+    assert metrics["f1_full"] == pytest.approx(np.mean(hits) / 3)
+    assert metrics["f1_full_chance"] == pytest.approx(np.mean(chance) / 3)
+    assert metrics["f1_sampled"] >= metrics["f1_full"]  # among five, where somebody has six
+    assert metrics["f1_sampled_chance"] == pytest.approx(5 / 6 / 3)
+
+
+def test_retrained_metrics_of_the_embedded_set():
+    """Better than chance, of 1 + 99 candidates and of all."""
+    _, problem = playing(ID)
+    game = problem.game
+    theta = game.anchor().anchor.theta
+    losses, found = retrained(game, np.ones(game.data.size))
+    np.testing.assert_allclose(losses, game.anchor().anchor.losses, atol=1e-5)
+    assert game.candidates.items.shape == (problem.n_users, 100)
+    assert found["f1_sampled_chance"] == pytest.approx(2 * 0.05 / 6)
+    assert found["f1_sampled"] > 2 * found["f1_sampled_chance"]
+    assert 0.4 * found["f1_sampled"] > found["f1_full"] >= 0
+    assert found["f1_full_chance"] < 0.001
+    scores = game.model.all_scores(theta)
+    test = game.data.test
+    rank = (scores[test.user[:, None], game.candidates.items[:, 1:]]
+            >= scores[test.user, test.item][:, None]).sum(axis=1)  # fmt: skip
+    assert found["f1_sampled"] == pytest.approx((rank < 5).mean() / 3)
+
+
+def test_willingness_of_a_world_is_checked():
+    made = resolve("tiny").simulated
+    world = resolve("tiny")
+    for values, message in (
+        (made.willingness[1:], "willingness has shape"),
+        (made.willingness + 1, r"willingness of event \d+ is 1\..*not in 0\.\.1.*Rescale"),
+    ):
+        with pytest.raises(DataError, match=message):
+            replace(world, simulated=replace(made, willingness=values))

@@ -142,7 +142,9 @@ class TestTraining:
 
     def test_nothing_selected_is_the_prior(self, small):
         model, _ = small
-        np.testing.assert_allclose(fit(model, np.zeros(model.game.size)), model.start)
+        nothing = np.zeros(model.game.size)
+        np.testing.assert_allclose(fit(model, nothing), model.start)
+        assert np.isfinite(anchor(model, nothing).own).all()  # what a first pair would bring
 
     def test_scores_are_those_of_pairs(self, small):
         model, theta = small

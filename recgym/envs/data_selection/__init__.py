@@ -5,5 +5,6 @@ from recgym.envs.registration import register_problem
 register_problem(
     "DataSelection",
     module="recgym.envs.data_selection.env",
+    parallel="recgym.envs.data_selection.parallel",
     tiny={"dataset": "tiny", "backend": "retrain"},
 )

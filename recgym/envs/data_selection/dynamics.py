@@ -14,6 +14,7 @@ from scipy.special import expit
 
 from recgym.envs.core import Problem, Task, Transition
 from recgym.envs.data_selection.actions import KINDS
+from recgym.envs.data_selection.retrained import retrained
 from recgym.envs.data_selection.rewards import default_weights
 from recgym.envs.data_selection.state import Params, State
 from recgym.envs.data_selection.telling import Told
@@ -66,6 +67,18 @@ class DataSelection(Problem[State]):
             parts = [self.game.anchor(t, cross=True) for t in range(self.params.anchors)]
             return Anchors(self.game.data, parts)
         return self.game.anchor()
+
+    @functools.cached_property
+    def joint_backend(self) -> Backend:
+        """The same, where other users' pairs count too in each user's loss."""
+        if self.params.backend == "influence":
+            return self.game.anchor(cross=True)
+        return self.backend
+
+    @functools.cached_property
+    def players(self) -> list[str]:
+        """Names of the users, in their order."""
+        return [f"user_{u}" for u in range(self.n_users)]
 
     @functools.cached_property
     def truth(self) -> Retrain:
@@ -145,6 +158,40 @@ class DataSelection(Problem[State]):
         never = np.zeros(len(user), dtype=bool)
         return Transition(moved, terms, over, never, np.zeros(len(user)))
 
+    def joint_step(
+        self, state: State, action: np.ndarray, rngs: Sequence[np.random.Generator]
+    ) -> Transition[State]:
+        """A round in one step, actions (B, N, ...): every user is paid the change of her own z_u.
+
+        Terms are (B, N). Losses are levels of the joint selection, in which influences of other
+        users' pairs count too.
+        """
+        b, n = action.shape[:2]
+        user = np.tile(np.arange(n), b)
+        kept = self.actions.kept(action.reshape(b * n, *action.shape[2:]), user)
+        after = kept.reshape(b, n, -1)[:, self.actions.own]  # pairs are sorted by user
+        before, now = state.selected.astype(np.float64), after.astype(np.float64)
+        losses = self.joint_backend.losses(now) - self.joint_backend.losses(before)
+        utility = Utility(self.game.data, state.willingness, 1.0, self.params.cost)
+        disclosure = utility.disclosure(now) - utility.disclosure(before)
+        terms = {"loss": losses, "disclosure": disclosure}
+        if self.params.objective == "social":
+            means = {name: value.mean(axis=1, keepdims=True) for name, value in terms.items()}
+            terms = {name: np.repeat(mean, n, axis=1) for name, mean in means.items()}
+        moves = state.moves + n
+        changed = (after != state.selected).any(axis=1)
+        over = ~changed | (moves >= self.params.rounds * n)
+        moved = replace(
+            state,
+            selected=after,
+            willingness=self._drifted(state.willingness, ~over, rngs),
+            moves=moves,
+            over=state.over | over,
+            rewards=state.rewards
+            + np.mean([self.weights[name] * value for name, value in terms.items()], axis=2).sum(0),
+        )
+        return Transition(moved, terms, over, np.zeros(b, dtype=bool), np.zeros(b))
+
     def applied(self, selected: np.ndarray, action: np.ndarray, user: np.ndarray) -> np.ndarray:
         """(B, Z) bool: selections (B, Z) after one action of each acting user."""
         kept = self.actions.kept(action, user)
@@ -185,16 +232,23 @@ class DataSelection(Problem[State]):
         return np.clip(found, 0.0, 1.0)
 
     def observe(self, state: State) -> dict[str, np.ndarray]:
-        user = self.acting(state)
-        places = self.actions.places[user]
-        zero = np.zeros((len(user), 1))
-        selected = np.concatenate([state.selected, zero.astype(bool)], axis=1)
-        mine = np.take_along_axis(selected, places, axis=1)
-        beta = np.take_along_axis(np.concatenate([state.willingness, zero], axis=1), places, axis=1)
+        return self._seen(state, np.arange(len(state)), self.acting(state))
+
+    def joint_observations(self, state: State) -> dict[str, np.ndarray]:
+        """What every user sees, name → (B, N, ...), each as if it were her turn."""
+        b, n = len(state), self.n_users
+        seen = self._seen(state, np.repeat(np.arange(b), n), np.tile(np.arange(n), b))
+        return {name: value.reshape(b, n, *value.shape[1:]) for name, value in seen.items()}
+
+    def _seen(self, state: State, row: np.ndarray, user: np.ndarray) -> dict[str, np.ndarray]:
+        """(V, ...): what users (V,) see in rows (V,) of a state."""
+        places, own = self.actions.places[user], self.actions.own[user]
+        inside = row[:, None], np.minimum(places, self.size - 1)
+        mine = state.selected[inside] & own
         others = self.size - self.game.data.lengths[user]
-        kept = state.selected.sum(axis=1) - mine.sum(axis=1)
+        kept = state.selected.sum(axis=1)[row] - mine.sum(axis=1)
         shown = {
-            "willingness": beta.astype(np.float32),
+            "willingness": (state.willingness[inside] * own).astype(np.float32),
             "popularity": self._popularity[places],
             "score": self._score[places],
         }
@@ -203,14 +257,18 @@ class DataSelection(Problem[State]):
         return {
             **shown,
             "selected": mine.astype(np.int8),
-            "own": self.actions.own[user].astype(np.int8),
+            "own": own.astype(np.int8),
             "others_kept": (kept / np.maximum(others, 1)).astype(np.float32)[:, None],
-            "anchor": self.backend.nearest(state.selected.astype(np.float64), user)
-            if self.params.backend == "anchors"
-            else np.zeros(len(user), dtype=np.int64),
-            "rounds_left": self.params.rounds - state.moves // self.n_users,
+            "anchor": self._nearest(state, row, user),
+            "rounds_left": (self.params.rounds - state.moves // self.n_users)[row],
             "action_mask": self.actions.mask(user).astype(np.int8),
         }
+
+    def _nearest(self, state: State, row: np.ndarray, user: np.ndarray) -> np.ndarray:
+        """(V,) int64: the anchor of each; 0 without anchors."""
+        if self.params.backend != "anchors":
+            return np.zeros(len(user), dtype=np.int64)
+        return self.backend.nearest(state.selected.astype(np.float64), user, row)
 
     def action_masks(self, state: State) -> np.ndarray:
         return self.actions.mask(self.acting(state))
@@ -235,9 +293,10 @@ class DataSelection(Problem[State]):
     def metrics(self, state: State) -> dict[str, np.ndarray]:
         """Means over the users at the present selection.
 
-        ``z`` and ``loss`` are by the environment's backend, ``z_retrained``, ``loss_retrained`` and
-        ``test_loss`` by training on it (with ``final_retrain``); ``wv`` is the mean willingness
-        violation Σ o β, ``kept`` the share of interactions that is left.
+        ``z`` and ``loss`` are by the environment's backend; with ``final_retrain`` there are
+        ``z_retrained`` and those of :func:`recgym.envs.data_selection.retrained.retrained` by
+        training on it. ``wv`` is the mean willingness violation Σ o β, ``kept`` the share of
+        interactions that is left.
         """
         selected = state.selected.astype(np.float64)
         losses = self.backend.mean_losses(selected)
@@ -256,17 +315,11 @@ class DataSelection(Problem[State]):
         return found
 
     def _retrained(self, state: State, selected: np.ndarray) -> dict[str, np.ndarray]:
-        from recgym.evaluators.influence import fit, user_losses
-
-        model, data = self.game.model, self.game.data
-        thetas = [fit(model, row) for row in selected]
-        losses = np.stack([user_losses(model, theta, data.validation) for theta in thetas])
-        test = np.stack([user_losses(model, theta, data.test) for theta in thetas])
-        return {
-            "z_retrained": self.utilities(selected, state.willingness, losses).mean(axis=1),
-            "loss_retrained": losses.mean(axis=1),
-            "test_loss": test.mean(axis=1),
-        }
+        found = [retrained(self.game, row) for row in selected]
+        losses = np.stack([each for each, _ in found])
+        z = self.utilities(selected, state.willingness, losses).mean(axis=1)
+        means = {key: np.array([values[key] for _, values in found]) for key in found[0][1]}
+        return {"z_retrained": z, **means}
 
     def render(self, state: State, row: int, mode: str):
         from recgym.envs.data_selection import render

@@ -30,10 +30,12 @@ class DataSelectionEnv(RecEnv):
     Users move one after another, in the order of their numbers; a round is a move of every user. As
     a game of all users at once it is `recgym.parallel_env("recgym/DataSelection-v0")`.
 
-    The recommender is matrix factorisation, σ(p_u·q_i), with the cross-entropy of each item and of
-    one negative item that leaves with it. It starts from factors that other, public users' data
-    have taught, and is pulled toward them, so that training has one end and influence functions
-    are accurate.
+    The `recommender` is trained with the cross-entropy of each item and of one negative item that
+    leaves with it: `"mf"`, matrix factorisation σ(p_u·q_i); `"neumf"`, NeuMF with a smooth tower;
+    or `"lightgcn"`, two layers over the graph of what public users have taken and players let in,
+    so that an item that is left out leaves the loss and the graph. It starts from what other,
+    public users' data have taught, and is pulled toward it, so that training has one end and
+    influence functions are accurate.
 
     ## Action space
     K is the largest number of items that a user may select from.
@@ -95,8 +97,10 @@ class DataSelectionEnv(RecEnv):
     ## Metrics
     The final `info["metrics"]`, at any time `env.unwrapped.metrics()`; means over users: `z`,
     `loss`, `wv` (willingness violation, Σ o β), `kept`, the share of interactions that stays in;
-    `rounds`, `return`, `length`. With `final_retrain=True` also `z_retrained`, `loss_retrained` and
-    `test_loss`.
+    `rounds`, `return`, `length`. With `final_retrain=True` also those of the recommender that is
+    trained on the last selection: `z_retrained`, `loss_retrained`, `test_loss`, and F1@5 of the
+    test item among all items that the user has not taken (`f1_full`) and among 99 of them
+    (`f1_sampled`), each with what chance gives (`f1_full_chance`, `f1_sampled_chance`).
 
     ## Arguments
     - `dataset="ml-latest-small"`: another data set with at least three items a user;
@@ -111,6 +115,7 @@ class DataSelectionEnv(RecEnv):
     - `drift=0.0`: standard deviation of what is added to each willingness between rounds.
     - `show_influence=False`, `final_retrain=False`, `weights={}`.
     - `willingness="uniform"`: or `"constant"`, `"rarity"` (of the item's category).
+    - `recommender="mf"`: or `"neumf"`, `"lightgcn"`.
     - `per_user=20` latest training items of each player; `width=16`, d of the recommender;
       `prior="proximal"`, `"accurate"` or `"xavier"`; `most_users=3000` of the data set;
       `character="D"` of the simulated users (`"A"` to `"D"`).
@@ -149,6 +154,7 @@ class DataSelectionEnv(RecEnv):
         prior: str = "proximal",
         most_users: int = 3_000,
         character: str = "D",
+        recommender: str = "mf",
         render_mode: str | None = None,
     ):
         arguments = {key: value for key, value in locals().items() if key not in _OF_THE_FACE}
@@ -188,6 +194,7 @@ class DataSelectionVectorEnv(RecVectorEnv):
         prior: str = "proximal",
         most_users: int = 3_000,
         character: str = "D",
+        recommender: str = "mf",
         render_mode: str | None = None,
         autoreset_mode: str | AutoresetMode = "NextStep",
         max_episode_steps: int | None = None,
@@ -210,7 +217,15 @@ _OF_THE_FACE = {
     "autoreset_mode",
     "max_episode_steps",
 }
-_OF_THE_WORLD = ("willingness", "per_user", "width", "prior", "most_users", "character")
+_OF_THE_WORLD = (
+    "willingness",
+    "per_user",
+    "width",
+    "prior",
+    "most_users",
+    "character",
+    "recommender",
+)
 
 
 def problem(dataset: Any, variant: str, split: str, **arguments: Any) -> DataSelection:

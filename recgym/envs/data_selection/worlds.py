@@ -9,33 +9,31 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse as sp
 
-from recgym.data import DataError, InteractionLog, LeaveTwoOut, subsample
-from recgym.data.paths import cache_dir
+from recgym.data import DataError, InteractionLog, LeaveTwoOut, subsample, willingness
+from recgym.envs.data_selection import retrained
+from recgym.envs.data_selection.recommenders import RECOMMENDERS, kept, recommender
 from recgym.evaluators.influence import (
     PULLS,
     Anchor,
     Influence,
-    MatrixFactorisation,
     Pairs,
-    Prior,
     SelectionGame,
     anchor,
     draw_negatives,
     effects,
     fit,
-    public_prior,
     user_losses,
-    xavier_prior,
 )
 
 if TYPE_CHECKING:
     from recgym.data.selection_world import SimulatedWorld
+    from recgym.evaluators.ranking import Candidates
 
 SPLITS = ("train", "validation", "test")
 SHARES: Mapping[str, float] = {"public": 0.4, "train": 0.1, "validation": 0.1, "test": 0.4}
@@ -63,9 +61,14 @@ class World:
         parts: users of ``public``, ``train``, ``validation`` and ``test``.
         per_user: latest training items that each player may select from.
         width: d of the recommender.
-        prior: ``"proximal"``, ``"accurate"`` or ``"xavier"``.
-        willingness: name of a model in :mod:`recgym.data.willingness`.
+        prior_name: ``"proximal"``, ``"accurate"`` or ``"xavier"``.
+        recommender_name: ``"mf"``, ``"neumf"`` or ``"lightgcn"``.
+        willingness_name: name of a model in :mod:`recgym.data.willingness`.
         simulated: the simulator's own willingness, where the log comes from it.
+
+    Raises:
+        ValueError: an unknown name, or a size below 1.
+        DataError: willingness of another length than the log, or outside [0, 1].
     """
 
     name: str
@@ -75,14 +78,18 @@ class World:
     width: int = 16
     prior_name: str = "proximal"
     willingness_name: str = "uniform"
+    recommender_name: str = "mf"
     simulated: SimulatedWorld | None = None
 
     def __post_init__(self) -> None:
-        if self.prior_name not in PRIORS:
-            raise ValueError(f"prior must be one of {PRIORS}, got {self.prior_name!r}.")
+        for name, known in (("prior", PRIORS), ("recommender", RECOMMENDERS)):
+            if (given := getattr(self, f"{name}_name")) not in known:
+                raise ValueError(f"{name} must be one of {known}, got {given!r}.")
         for name in ("per_user", "width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if self.simulated is not None:
+            willingness.check(self.simulated.willingness, self.log)
 
     def __deepcopy__(self, memo: dict) -> World:
         return self
@@ -93,6 +100,8 @@ class World:
         digest.update(
             repr((self.per_user, self.width, self.prior_name, self.willingness_name)).encode()
         )
+        if self.recommender_name != "mf":
+            digest.update(self.recommender_name.encode())
         for part in sorted(self.parts):
             digest.update(np.ascontiguousarray(self.parts[part]).tobytes())
         if self.simulated is not None:
@@ -127,24 +136,11 @@ class World:
         rng = np.random.default_rng([SPLIT_SEED, 1])
         return Pairs(user, item, draw_negatives(user, taken, self.log.n_items, rng))
 
-    def start(self, n_players: int) -> Prior:
-        """Where training starts, for so many players."""
-        n_items = self.log.n_items
-        if self.prior_name == "xavier":
-            return xavier_prior(n_players, n_items, width=self.width)
-        items, mean = self._public_factors
-        pulls = PULLS[self.prior_name]
-        return Prior(np.tile(mean, (n_players, 1)), items, *pulls)
-
     @functools.cached_property
-    def _public_factors(self) -> tuple[np.ndarray, np.ndarray]:
-        def make() -> dict[str, np.ndarray]:
-            prior = public_prior(self.public, self.log.n_items, 1, width=self.width)
-            return {"items": prior.items, "mean": prior.users[0]}
-
-        key = f"prior {self.log.fingerprint} {self.width}".encode() + self.parts["public"].tobytes()
-        found = kept("prior", key, make)
-        return found["items"], found["mean"]
+    def public_key(self) -> bytes:
+        """What a start depends on: the log, who is public, d."""
+        key = f"prior {self.log.fingerprint} {self.width}".encode()
+        return key + self.parts["public"].tobytes()
 
     def title(self, item: int) -> str:
         return self.log.item_label(item)
@@ -160,7 +156,7 @@ class Game:
             raise ValueError(f"{world.name} has no players for {split}.")
         self.users = users  # (N,) of the log
         self.rows, self.data = _game(world, users, split)
-        self.model = MatrixFactorisation(self.data, world.start(len(users)))
+        self.model = recommender(world, self.data)
         self._anchors: dict[int, Influence] = {}
         self._crossed: set[int] = set()
 
@@ -183,10 +179,18 @@ class Game:
         """(Z, C) bool."""
         return self.world.log.genres[self.data.training.item]
 
+    @functools.cached_property
+    def known(self) -> sp.csr_matrix:
+        """(N, I): everything that the players have taken."""
+        return retrained.known(self)
+
+    @functools.cached_property
+    def candidates(self) -> Candidates:
+        """What each player's test item is ranked against in sampled metrics."""
+        return retrained.candidates(self)
+
     def willingness(self, draw: int) -> np.ndarray:
         """(Z,) float64: the ``draw``-th draw of the world's model; the simulator has one only."""
-        from recgym.data import willingness
-
         if self.world.simulated is not None:
             return self.world.simulated.willingness[self.rows]
         part = self.world.log.keep(self.rows)
@@ -219,8 +223,10 @@ class Game:
             return {"theta": theta, "own": at.own, "total": at.total}
 
         key = f"anchor {number} {self.data.fingerprint} {self.world.fingerprint}".encode()
+        if self.world.recommender_name != "mf":
+            key += self.model.start.tobytes() + self.model.pull.tobytes()
         found = kept("influence", key, make)
-        losses = user_losses(self.model, found["theta"], self.data.validation)
+        losses = user_losses(self.model, found["theta"], self.data.validation, selected)
         return Anchor(selected, found["theta"], losses, found["own"], found["total"])
 
 
@@ -258,31 +264,14 @@ def _game(world: World, users: np.ndarray, split: str) -> tuple[np.ndarray, Sele
     return at[train], game
 
 
-def kept(kind: str, key: bytes, make: Any) -> dict[str, np.ndarray]:
-    """Arrays from the cache, or made and put there; one process makes, others wait."""
-    import torch
-    from filelock import FileLock
-
-    from recgym.models import store
-
-    folder = cache_dir() / kind
-    folder.mkdir(parents=True, exist_ok=True)
-    path: Path = folder / f"{hashlib.sha256(key).hexdigest()[:24]}.safetensors"
-    with FileLock(f"{path}.lock"):
-        if not path.is_file():
-            tensors = {name: torch.as_tensor(value) for name, value in make().items()}
-            store.write_tensors(path, tensors)
-        found = store.read_tensors(path)
-    return {name: tensor.numpy() for name, tensor in found.items()}
-
-
 def resolve(dataset: str | World, variant: str = "clean", **of: Any) -> World:
     """A world by name, or as it is.
 
     Args:
         dataset: a data set of :func:`recgym.data.names`, ``simulation``, ``simulation-50`` (50
             players in each split) or ``tiny``.
-        of: ``per_user``, ``width``, ``prior``, ``willingness``, ``most_users``, ``character``.
+        of: ``per_user``, ``width``, ``prior``, ``willingness``, ``most_users``, ``character``,
+            ``recommender``.
     """
     if isinstance(dataset, World):
         return dataset
@@ -299,6 +288,7 @@ def _resolved(
     willingness: str = "uniform",
     most_users: int = 3_000,
     character: str = "D",
+    recommender: str = "mf",
 ) -> World:
     from recgym import data
     from recgym.data.selection_split import first_events
@@ -307,12 +297,14 @@ def _resolved(
     if dataset == "tiny":
         from recgym.envs.data_selection.tiny import tiny_world
 
-        return tiny_world()
+        tiny = tiny_world()
+        return tiny if recommender == "mf" else replace(tiny, recommender_name=recommender)
     settings: dict[str, Any] = {
         "per_user": per_user,
         "width": width,
         "prior_name": prior,
         "willingness_name": willingness,
+        "recommender_name": recommender,
     }
     if dataset in ("simulation", "simulation-50"):
         if character not in CHARACTERS:

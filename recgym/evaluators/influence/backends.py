@@ -16,7 +16,11 @@ REMEMBERED = 4_096  # selections whose losses a backend that trains keeps
 
 
 class Backend(ABC):
-    """Losses of selections. ``name`` is what environments call it."""
+    """Losses of selections. ``name`` is what environments call it.
+
+    Raises:
+        ValueError: selections of another shape than (B, Z), or numbers outside [0, 1].
+    """
 
     name: str
     game: SelectionGame
@@ -39,8 +43,14 @@ class Backend(ABC):
         difference = self.losses(after) - self.losses(before)
         return difference[np.arange(len(user)), user], difference.mean(axis=1)
 
-    def nearest(self, selected: np.ndarray, user: np.ndarray) -> np.ndarray:
-        """(B,) int64: the anchor that the losses of ``user`` (B,) are predicted from."""
+    def nearest(
+        self, selected: np.ndarray, user: np.ndarray, row: np.ndarray | None = None
+    ) -> np.ndarray:
+        """(V,) int64: the anchor that the losses of users (V,) are predicted from.
+
+        Args:
+            row: (V,), of ``selected`` (B, Z) for each of them; 0, 1, … by default.
+        """
         return np.zeros(len(user), dtype=np.int64)
 
 
@@ -58,13 +68,13 @@ class Influence(Backend):
         self.game, self.anchor, self.cross = game, anchor, cross
 
     def losses(self, selected: np.ndarray) -> np.ndarray:
-        moved = selected - self.anchor.selected
+        moved = self.game.selections(selected) - self.anchor.selected
         if self.cross is not None:
             return self.anchor.losses + moved @ self.cross.T
         return self.anchor.losses + self.game.by_user(moved * self.anchor.own)
 
     def mean_losses(self, selected: np.ndarray) -> np.ndarray:
-        moved = selected - self.anchor.selected
+        moved = self.game.selections(selected) - self.anchor.selected
         return self.anchor.losses.mean() + moved @ self.anchor.total / self.game.n_users
 
     def change(
@@ -94,12 +104,15 @@ class Anchors(Backend):
         return np.stack(parts, axis=2)
 
     def losses(self, selected: np.ndarray) -> np.ndarray:
-        which = self._distances(selected).argmin(axis=2)
+        which = self._distances(self.game.selections(selected)).argmin(axis=2)
         each = np.stack([part.losses(selected) for part in self.parts], axis=2)
         return np.take_along_axis(each, which[:, :, None], axis=2)[:, :, 0]
 
-    def nearest(self, selected: np.ndarray, user: np.ndarray) -> np.ndarray:
-        return self._distances(selected).argmin(axis=2)[np.arange(len(user)), user]
+    def nearest(
+        self, selected: np.ndarray, user: np.ndarray, row: np.ndarray | None = None
+    ) -> np.ndarray:
+        row = np.arange(len(user)) if row is None else row
+        return self._distances(selected).argmin(axis=2)[row, user]
 
 
 class Retrain(Backend):
@@ -113,7 +126,7 @@ class Retrain(Backend):
         self._known: dict[bytes, np.ndarray] = {}
 
     def losses(self, selected: np.ndarray) -> np.ndarray:
-        return np.stack([self._losses(row) for row in selected])
+        return np.stack([self._losses(row) for row in self.game.selections(selected)])
 
     def _losses(self, selected: np.ndarray) -> np.ndarray:
         key = np.asarray(selected, dtype=np.float64).tobytes()
@@ -122,7 +135,7 @@ class Retrain(Backend):
                 self._known.pop(next(iter(self._known)))
             self.trainings += 1
             theta = fit(self.model, selected)
-            self._known[key] = user_losses(self.model, theta, self.game.validation)
+            self._known[key] = user_losses(self.model, theta, self.game.validation, selected)
         return self._known[key]
 
 
@@ -135,5 +148,7 @@ class Newton(Backend):
         self.model, self.game, self.anchor, self.solver = model, model.game, anchor, solver
 
     def losses(self, selected: np.ndarray) -> np.ndarray:
-        found = [newton(self.model, self.anchor.theta, s, solver=self.solver) for s in selected]
-        return np.stack([user_losses(self.model, t, self.game.validation) for t in found])
+        model, at, valid = self.model, self.anchor.theta, self.game.validation
+        rows = self.game.selections(selected)
+        found = [(newton(model, at, s, solver=self.solver), s) for s in rows]
+        return np.stack([user_losses(model, theta, valid, s) for theta, s in found])

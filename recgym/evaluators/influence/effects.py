@@ -6,7 +6,8 @@ e_uk = −∇L_uᵀ H⁻¹ ∇l_k for each unit of o_k. Losses of another select
     L_u(o) ≈ L_u(θ̃) + Σ_k (o_k − õ_k) e_uk,
 
 which is exact to first order wherever θ̃ was trained to its optimum, with regularisation too (the
-paper's Eq. 4 assumes that the data's gradients alone add up to zero).
+paper's Eq. 4 assumes that the data's gradients alone add up to zero). Where the selection is the
+recommender's graph too, ∂∇F/∂o_k takes the place of ∇l_k and ∂L_u/∂o_k is added.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from recgym.evaluators.influence.game import Pairs
 from recgym.evaluators.influence.solve import Solver, solve
 from recgym.evaluators.influence.training import Recommender, fit, user_losses
 
@@ -38,16 +38,6 @@ class Anchor:
     def own_losses(self, selected: np.ndarray, by_user: Callable) -> np.ndarray:
         """(..., N): each user's loss if she alone changed her selection to o (..., Z)."""
         return self.losses + by_user((selected - self.selected) * self.own)
-
-
-def validation_gradients(model: Recommender, theta: np.ndarray) -> sp.csr_matrix:
-    """(N, n) sparse: ∇L_u of each user."""
-    pairs = model.game.validation
-    of_user = sp.csr_matrix(
-        (np.ones(len(pairs)), (pairs.user, np.arange(len(pairs)))),
-        shape=(model.game.n_users, len(pairs)),
-    )
-    return sp.csr_matrix(of_user @ model.pair_gradients(theta, pairs))
 
 
 def anchor(
@@ -71,18 +61,17 @@ def anchor(
     weight = game.selection(selected)
     theta = fit(model, weight) if theta is None else theta
     hessian = model.hessian(theta, weight, damping)
-    sources = model.pair_gradients(theta, game.training)
-    targets = validation_gradients(model, theta)
-    whole = solve(hessian, np.asarray(targets.sum(axis=0)).T, solver)
+    everyone = np.ones((game.n_users, 1))
+    slope = model.loss_gradients(theta, game.validation, everyone, weight)
+    solved = solve(hessian, slope, solver).astype(np.float64)
+    total = model.pair_effects(theta, weight, everyone, solved)[0]
     own = np.zeros(game.size)
     for users in chunks(game.n_users):
-        found = solve(hessian, targets[users].toarray().T, solver)
-        first, last = game.offsets[users[0]], game.offsets[users[-1] + 1]
-        mine = game.training.user[first:last] - users[0]
-        own[first:last] = -matched(sources[first:last], found, mine)
+        slope = model.loss_gradients(theta, game.validation, columns(users, game.n_users), weight)
+        solved = solve(hessian, slope, solver)
+        own[game.pairs_of(users)] = model.own_effects(theta, weight, users, solved)
         progress((users[-1] + 1) / game.n_users)
-    total = -np.asarray(sources @ whole.astype(np.float64))[:, 0]
-    losses = user_losses(model, theta, game.validation)
+    losses = user_losses(model, theta, game.validation, weight)
     return Anchor(weight, theta, losses, own, total)
 
 
@@ -91,20 +80,21 @@ def effects(
     theta: np.ndarray,
     selected: np.ndarray,
     users: np.ndarray,
-    pairs: Pairs | None = None,
     *,
     solver: Solver = Solver(),
     damping: float = 0.0,
 ) -> np.ndarray:
-    """(U, E): e_uk of pairs (default: all training pairs) on the losses of some users (U,)."""
-    hessian = model.hessian(theta, model.game.selection(selected), damping)
-    sources = model.pair_gradients(theta, model.game.training if pairs is None else pairs)
-    targets = validation_gradients(model, theta)[users]
-    parts = [
-        np.asarray(sources @ solve(hessian, targets[part].toarray().T, solver)).T
-        for part in chunks(len(users))
-    ]
-    return -np.concatenate(parts)
+    """(U, Z): e_uk of all training pairs on the losses of some users (U,)."""
+    game = model.game
+    weight = game.selection(selected)
+    hessian = model.hessian(theta, weight, damping)
+    parts = []
+    for part in chunks(len(users)):
+        which = columns(users[part], game.n_users)
+        slope = model.loss_gradients(theta, game.validation, which, weight)
+        solved = solve(hessian, slope, solver)
+        parts.append(model.pair_effects(theta, weight, which, solved))
+    return np.concatenate(parts)
 
 
 def newton(
@@ -128,6 +118,13 @@ def newton(
 def chunks(count: int, size: int = CHUNK) -> list[np.ndarray]:
     """Consecutive indices of 0..count−1, some at a time."""
     return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def columns(users: np.ndarray, n_users: int) -> np.ndarray:
+    """(N, U): a 1 in each column, in the row of its user."""
+    found = np.zeros((n_users, len(users)))
+    found[users, np.arange(len(users))] = 1
+    return found
 
 
 def matched(sources: sp.csr_matrix, columns: np.ndarray, which: np.ndarray) -> np.ndarray:

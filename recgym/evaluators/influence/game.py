@@ -78,6 +78,10 @@ class SelectionGame:
         """(N,) int64: |S^u|."""
         return np.diff(self.offsets)
 
+    def pairs_of(self, users: np.ndarray) -> np.ndarray:
+        """(K,) int64: the training pairs of consecutive ``users``."""
+        return np.arange(int(self.offsets[users[0]]), int(self.offsets[users[-1] + 1]))
+
     def selection(self, selected: np.ndarray | None) -> np.ndarray:
         """(Z,) float64 from a selection (Z,) of weights in [0, 1]; None is everything.
 
@@ -89,10 +93,32 @@ class SelectionGame:
         array = np.asarray(selected, dtype=np.float64)
         if array.shape != (self.size,):
             raise ValueError(
-                f"A selection of {self.name} has shape ({self.size},), got {array.shape}."
+                f"A selection of {self.name} has shape ({self.size},), a number for each pair, got "
+                f"{array.shape}."
             )
-        if not ((array >= 0) & (array <= 1)).all():
-            raise ValueError("A selection holds 0 for out and 1 for in, or weights between them.")
+        return self._in_range(array)
+
+    def selections(self, selected: np.ndarray) -> np.ndarray:
+        """(B, Z) float64 from selections (B, Z) of weights in [0, 1].
+
+        Raises:
+            ValueError: another shape, or numbers outside [0, 1].
+        """
+        array = np.asarray(selected, dtype=np.float64)
+        if array.ndim != 2 or array.shape[1] != self.size:
+            raise ValueError(
+                f"Selections of {self.name} have shape (B, {self.size}), a row for each, got "
+                f"{array.shape}. Of one selection give [None]."
+            )
+        return self._in_range(array)
+
+    def _in_range(self, array: np.ndarray) -> np.ndarray:
+        wrong = ~((array >= 0) & (array <= 1))
+        if wrong.any():
+            raise ValueError(
+                "A selection holds 0 for out and 1 for in, or weights between them; "
+                f"{self.name}: got {array[wrong][0]} for pair {np.argwhere(wrong)[0][-1]}."
+            )
         return array
 
     def by_user(self, values: np.ndarray) -> np.ndarray:

@@ -7,12 +7,17 @@ pair.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 from scipy.special import expit, log_expit
 
+from recgym.evaluators.influence.effects import matched
 from recgym.evaluators.influence.game import Pairs, SelectionGame
 from recgym.evaluators.influence.prior import Prior
+from recgym.evaluators.influence.solve import block_jacobi
 
 
 class MatrixFactorisation:
@@ -39,7 +44,9 @@ class MatrixFactorisation:
         users = self.game.n_users * self.width
         return theta[:users].reshape(-1, self.width), theta[users:].reshape(-1, self.width)
 
-    def scores(self, theta: np.ndarray, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    def scores(
+        self, theta: np.ndarray, pairs: Pairs, weight: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Scores (E,) of the items and (E,) of their negatives."""
         p, q = self.split(theta)
         user = p[pairs.user]
@@ -48,12 +55,14 @@ class MatrixFactorisation:
             np.einsum("ed,ed->e", user, q[pairs.negative]),
         )
 
-    def all_scores(self, theta: np.ndarray) -> np.ndarray:
+    def all_scores(self, theta: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
         """(N, I)."""
         p, q = self.split(theta)
         return p @ q.T
 
-    def losses(self, theta: np.ndarray, pairs: Pairs) -> np.ndarray:
+    def losses(
+        self, theta: np.ndarray, pairs: Pairs, weight: np.ndarray | None = None
+    ) -> np.ndarray:
         """(E,): −log σ(s_item) − log σ(−s_negative)."""
         item, negative = self.scores(theta, pairs)
         return -log_expit(item) - log_expit(-negative)
@@ -94,6 +103,30 @@ class MatrixFactorisation:
         first = self.score_gradients(theta, pairs.user, pairs.item)
         second = self.score_gradients(theta, pairs.user, pairs.negative)
         return sp.csr_matrix(sp.diags(expit(item) - 1) @ first + sp.diags(expit(negative)) @ second)
+
+    def loss_gradients(
+        self,
+        theta: np.ndarray,
+        pairs: Pairs,
+        which: np.ndarray,
+        weight: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """(n, R): the gradients of Σ_u which_ur L_u over ``pairs``, for ``which`` (N, R)."""
+        shares = sp.csr_matrix(which[pairs.user])
+        return (self.pair_gradients(theta, pairs).T @ shares).toarray()
+
+    def pair_effects(
+        self, theta: np.ndarray, weight: np.ndarray, which: np.ndarray, solved: np.ndarray
+    ) -> np.ndarray:
+        """(R, Z): −∇l_k·solved_r of all training pairs, for solved (n, R)."""
+        return -np.asarray(self.pair_gradients(theta, self.game.training) @ solved).T
+
+    def own_effects(
+        self, theta: np.ndarray, weight: np.ndarray, users: np.ndarray, solved: np.ndarray
+    ) -> np.ndarray:
+        """(K,): the same for the pairs of consecutive ``users``, each with her own column."""
+        pairs = self.game.training.at(self.game.pairs_of(users))
+        return -matched(self.pair_gradients(theta, pairs), solved, pairs.user - users[0])
 
     def hessian(self, theta: np.ndarray, weight: np.ndarray, damping: float = 0.0) -> Hessian:
         """∇²F at θ for weights (Z,), as products with many vectors at once."""
@@ -158,7 +191,7 @@ class Hessian:
         d, w = model.width, self._curvature[:, None, None]
         found = np.zeros((len(p) + len(q), d, d))
         for index, vector in ((self._user, q[self._other]), (self._other + len(p), p[self._user])):
-            outer = (w * vector[:, :, None] * vector[:, None]).reshape(len(index), -1)
+            outer = (w * vector[:, :, None] * vector[:, None]).reshape(len(index), d * d)
             sums = sp.csr_matrix(
                 (np.ones(len(index)), (index, np.arange(len(index)))),
                 shape=(len(found), len(index)),
@@ -166,6 +199,10 @@ class Hessian:
             found += np.asarray(sums @ outer).reshape(found.shape)
         found += self.diagonal_pull.reshape(-1, d)[:, :, None] * np.eye(d)
         return found
+
+    def preconditioner(self, kind: Any) -> Callable[[np.ndarray], np.ndarray]:
+        """Vectors (n, R) times the inverses of the diagonal blocks."""
+        return block_jacobi(self.blocks(), kind)
 
     def dense(self) -> np.ndarray:
         """(n, n) float64: for tiny worlds and tests."""

@@ -17,9 +17,9 @@ class NotConverged(ArithmeticError):
 class Solver:
     """How inverse-Hessian products are computed.
 
-    ``cg``: block-Jacobi conjugate gradients to a relative residual of ``tolerance``. ``lissa``: the
-    recursion h ← v + (I − H/scale) h of the paper's appendix, ``iterations`` times. ``dense``: a
-    factorisation of the whole Hessian, the oracle of tiny worlds.
+    ``cg``: preconditioned conjugate gradients to a relative residual of ``tolerance``.
+    ``lissa``: the recursion h ← v + (I − H/scale) h of the paper's appendix, ``iterations`` times.
+    ``dense``: a factorisation of the whole Hessian, the oracle of tiny worlds.
     """
 
     method: str = "cg"
@@ -44,7 +44,7 @@ def solve(hessian: Any, vectors: np.ndarray, solver: Solver = Solver()) -> np.nd
     """(n, R): H⁻¹ applied to vectors (n, R).
 
     Args:
-        hessian: has ``@``, ``blocks()`` (M, d, d) and ``dense()``.
+        hessian: has ``@``, ``preconditioner(dtype)`` and ``dense()``.
 
     Raises:
         NotConverged: a residual above the tolerance, or curvature that is not positive.
@@ -57,13 +57,20 @@ def solve(hessian: Any, vectors: np.ndarray, solver: Solver = Solver()) -> np.nd
     vectors = np.ascontiguousarray(vectors, dtype=kind)
     if solver.method == "lissa":
         return _lissa(hessian, vectors, solver)
-    inverse = np.linalg.inv(hessian.blocks()).astype(kind)
+    return _conjugate_gradients(
+        lambda x: hessian @ x, hessian.preconditioner(kind), vectors, solver
+    )
+
+
+def block_jacobi(blocks: np.ndarray, kind: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """Multiplies vectors (M·d, R) by the inverses of diagonal blocks (M, d, d)."""
+    inverse = np.linalg.inv(blocks).astype(kind)
 
     def precondition(residual: np.ndarray) -> np.ndarray:
         d = inverse.shape[1]
         return np.matmul(inverse, residual.reshape(len(inverse), d, -1)).reshape(residual.shape)
 
-    return _conjugate_gradients(lambda x: hessian @ x, precondition, vectors, solver)
+    return precondition
 
 
 def _conjugate_gradients(

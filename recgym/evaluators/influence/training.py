@@ -7,10 +7,17 @@ from typing import Any, Protocol
 import numpy as np
 
 from recgym.evaluators.influence.game import Pairs, SelectionGame
+from recgym.evaluators.influence.solve import NotConverged, Solver, solve
+
+POLISH = 3  # Newton steps after L-BFGS
 
 
 class Recommender(Protocol):
-    """A differentiable recommender over a game: its objective F and its losses at θ (n,)."""
+    """A differentiable recommender over a game: its objective F and its losses at θ (n,).
+
+    ``weight`` (Z,) is the selection that the recommender was trained on, everything by default.
+    Only recommenders with a graph read it where it is optional: their scores follow the graph.
+    """
 
     name: str
     game: SelectionGame
@@ -21,28 +28,58 @@ class Recommender(Protocol):
         """(n,): the saved initialisation; every training starts there."""
         ...
 
+    @property
+    def pull(self) -> np.ndarray:
+        """(n,): ρ of each parameter."""
+        ...
+
     def value_and_gradient(self, theta: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
         """F and ∇F (n,) for weights (Z,)."""
         ...
 
-    def losses(self, theta: np.ndarray, pairs: Pairs) -> np.ndarray:
+    def losses(
+        self, theta: np.ndarray, pairs: Pairs, weight: np.ndarray | None = None
+    ) -> np.ndarray:
         """(E,): the loss of each pair."""
         ...
 
-    def all_scores(self, theta: np.ndarray) -> np.ndarray:
+    def scores(
+        self, theta: np.ndarray, pairs: Pairs, weight: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Scores (E,) of the items and (E,) of their negatives."""
+        ...
+
+    def all_scores(self, theta: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
         """(N, I)."""
         ...
 
-    def pair_gradients(self, theta: np.ndarray, pairs: Pairs) -> Any:
-        """(E, n) sparse: ∇l of each pair."""
+    def loss_gradients(
+        self,
+        theta: np.ndarray,
+        pairs: Pairs,
+        which: np.ndarray,
+        weight: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """(n, R): the gradients of Σ_u which_ur L_u over ``pairs``, for ``which`` (N, R)."""
         ...
 
-    def score_gradients(self, theta: np.ndarray, user: np.ndarray, item: np.ndarray) -> Any:
-        """(E, n) sparse: ∇s of pairs (user, item)."""
+    def pair_effects(
+        self, theta: np.ndarray, weight: np.ndarray, which: np.ndarray, solved: np.ndarray
+    ) -> np.ndarray:
+        """(R, Z): ∂/∂o_k of Σ_u which_ur L_u on validation, for solved (n, R) = H⁻¹ its gradient.
+
+        That is −⟨∂∇F/∂o_k, solved⟩, and what the graph changes in L_u itself.
+        """
+        ...
+
+    def own_effects(
+        self, theta: np.ndarray, weight: np.ndarray, users: np.ndarray, solved: np.ndarray
+    ) -> np.ndarray:
+        """(K,): of consecutive ``users``, each one's own pairs on her loss; one column each."""
         ...
 
     def hessian(self, theta: np.ndarray, weight: np.ndarray, damping: float = 0.0) -> Any:
-        """∇²F, with ``@``, ``blocks()`` and ``dense()``."""
+        """∇²F, with ``@``, ``preconditioner(dtype)`` and ``dense()``."""
         ...
 
 
@@ -60,7 +97,8 @@ def fit(
 ) -> np.ndarray:
     """θ̂(o) (n,): the minimum of F that L-BFGS reaches from the saved initialisation.
 
-    Without any pair it is the prior.
+    Where F is too large for its values to tell the last steps apart, Newton's follow. Without any
+    pair it is the prior.
 
     Args:
         selected: (Z,) o; None is everything.
@@ -73,14 +111,33 @@ def fit(
     weight = model.game.selection(selected)
     begin = model.start if start is None else start
     found = descend(model, weight, begin, tolerance, iterations)
-    size = float(np.abs(found.jac).max())
-    if not size <= max(tolerance, 1e-12) * 10:
+    theta, size = found.x, float(np.abs(found.jac).max())
+    bound = max(tolerance, 1e-12) * 10
+    for _ in range(POLISH if found.status == 0 else 0):
+        # values of F no longer tell steps apart; gradients still do
+        if size <= bound:
+            break
+        theta, size = _newton(model, theta, weight, size)
+    if not size <= bound:
         raise TrainingFailed(
             f"{model.name} on {model.game.name}: after {found.nit} iterations the gradient is "
             f"still {size:.2g}, the tolerance is {tolerance:.2g} ({found.message}). Use a stronger "
             "prior, more iterations or a larger tolerance."
         )
-    return found.x
+    return theta
+
+
+def _newton(
+    model: Recommender, theta: np.ndarray, weight: np.ndarray, size: float
+) -> tuple[np.ndarray, float]:
+    """θ and the gradient's size after a Newton step, or before one that does not help."""
+    slope = model.value_and_gradient(theta, weight)[1]
+    try:
+        step = solve(model.hessian(theta, weight), slope[:, None], Solver(single=False))[:, 0]
+    except NotConverged:
+        return theta, size
+    after = float(np.abs(model.value_and_gradient(theta - step, weight)[1]).max())
+    return (theta - step, after) if after < size else (theta, size)
 
 
 def descend(
@@ -104,6 +161,13 @@ def descend(
     )
 
 
-def user_losses(model: Recommender, theta: np.ndarray, pairs: Pairs) -> np.ndarray:
-    """(N,): L(T^u, θ), the sum of the losses of each user's pairs."""
-    return np.bincount(pairs.user, weights=model.losses(theta, pairs), minlength=model.game.n_users)
+def user_losses(
+    model: Recommender, theta: np.ndarray, pairs: Pairs, weight: np.ndarray | None = None
+) -> np.ndarray:
+    """(N,): L(T^u, θ), the sum of the losses of each user's pairs.
+
+    Args:
+        weight: (Z,), the selection that θ was trained on; everything by default.
+    """
+    losses = model.losses(theta, pairs, weight)
+    return np.bincount(pairs.user, weights=losses, minlength=model.game.n_users)

@@ -75,11 +75,13 @@ def check_willingness(values: np.ndarray, game: SelectionGame) -> None:
     if array.shape[-1:] != (game.size,):
         raise DataError(
             f"{game.name}: willingness must have one number for each of the {game.size} training "
-            f"pairs, got shape {array.shape}."
+            f"pairs, got shape {array.shape}. Give them in the order of the pairs, user by user."
         )
     bad = np.argwhere(~((array >= 0) & (array <= 1)))
     if len(bad):
         where = tuple(bad[0].tolist())
         raise DataError(
-            f"{game.name}: willingness must lie in [0, 1], got {array[where]} for pair {where[-1]}."
+            f"{game.name}: willingness must lie in [0, 1], got {array[where]} for pair {where[-1]} "
+            f"of user {game.training.user[where[-1]]}. Rescale the numbers, and fill in what is "
+            "missing."
         )
