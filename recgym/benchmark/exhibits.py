@@ -67,6 +67,7 @@ def write(
 
 _INFLUENCE = "recgym.benchmark.influence_path.exhibits"
 _HARM = "recgym.benchmark.harm_mitigation.exhibits"
+_SELECTION = "recgym.benchmark.data_selection.exhibits"
 EXHIBITS: Mapping[str, str] = {
     "influence-path-evaluators": _INFLUENCE,
     "influence-path-next-item": _INFLUENCE,
@@ -80,5 +81,8 @@ EXHIBITS: Mapping[str, str] = {
     "harm-mitigation-dynamics": _HARM,
     "harm-mitigation-settling": _HARM,
     "harm-mitigation-scale": _HARM,
+    "data-selection-accuracy": _SELECTION,
+    "data-selection-speed": _SELECTION,
+    "data-selection-theorems": _SELECTION,
 }
 """Modules that define ``exhibit(name, dataset, variant, tell) -> Exhibit``, by name."""

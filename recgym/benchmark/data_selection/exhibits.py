@@ -1,0 +1,246 @@
+"""The exhibits of DataSelection: how right influences are (Fig. 2a), how fast, and two theorems."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recgym.agents.data_selection.strategies import algorithm_1, likely_selections, prior
+from recgym.benchmark import scoring
+from recgym.benchmark.exhibits import Exhibit, Tell
+from recgym.benchmark.provenance import PeakMemory
+from recgym.envs.data_selection.tiny import tiny_world
+from recgym.envs.data_selection.worlds import Game, World
+from recgym.evaluators import influence
+from recgym.evaluators.influence.stacked import fit_stacked, losses_stacked
+
+Row = dict[str, Any]
+SEEDS = range(5)
+SIZES = (60, 200)
+CASES = (
+    ("mf", "proximal"),
+    ("mf", "accurate"),
+    ("mf", "xavier"),
+    ("neumf", "proximal"),
+    ("lightgcn", "proximal"),
+)
+SINGLES, JOINTS = 30, 3
+KEPT = 0.9
+GROWTH = ((200, 16), (200, 64), (1_000, 16), (3_000, 16))
+"""(users, d) of the timings."""
+RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
+STEPS = (10, 100, 1_000)
+ANCHORS = range(1, 9)
+
+
+def world(users: int, recommender: str, prior_name: str, seed: int, width: int = 16) -> World:
+    """A simulated world of so many players and items, and as many public users."""
+    from recgym.data.selection_world import simulate
+
+    made = simulate(seed, 2 * users + 40, users, per_user=(5, 20))
+    long = np.flatnonzero(np.bincount(made.log.user, minlength=made.log.n_users) >= 3)
+    edges = [users, 2 * users, 2 * users + 10]
+    parts = dict(zip(("public", "train", "validation", "test"), np.split(long, edges), strict=True))
+    settings = {"width": width, "prior_name": prior_name, "recommender_name": recommender}
+    return World(f"simulated {users}", made.log, parts, simulated=made, **settings)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Predicted and true changes of losses."""
+
+    predicted: np.ndarray
+    true: np.ndarray
+
+    @property
+    def error(self) -> float:
+        """Σ|predicted − true| / Σ|true|."""
+        return float(np.abs(self.predicted - self.true).sum() / np.abs(self.true).sum())
+
+    @property
+    def rank(self) -> float:
+        """Spearman's rank correlation."""
+        from scipy.stats import spearmanr
+
+        return float(spearmanr(self.predicted.ravel(), self.true.ravel()).statistic)
+
+
+def errors(game: Game) -> dict[str, Compared]:
+    """Predictions beside retraining: single removals of own pairs, and a tenth of all pairs."""
+    model, data = game.model, game.data
+    everything = np.ones(data.size)
+    theta = influence.fit(model)
+    at = influence.anchor(model, theta=theta)
+    cross = influence.effects(model, theta, everything, np.arange(data.n_users))
+    rng = np.random.default_rng(0)
+
+    def truth(selected: np.ndarray) -> np.ndarray:
+        trained = influence.fit(model, selected)
+        return influence.user_losses(model, trained, data.validation, selected) - at.losses
+
+    def stepped(selected: np.ndarray) -> np.ndarray:
+        near = influence.newton(model, theta, selected)
+        return influence.user_losses(model, near, data.validation, selected) - at.losses
+
+    pairs = rng.choice(data.size, min(SINGLES, data.size), replace=False)
+    dropped = [np.where(np.arange(data.size) == pair, 0.0, 1.0) for pair in pairs]
+    own = np.array([truth(s)[u] for s, u in zip(dropped, data.training.user[pairs], strict=True)])
+    joint = [(rng.random(data.size) < KEPT).astype(np.float64) for _ in range(JOINTS)]
+    changes = np.array([truth(s) for s in joint])
+    found = {
+        "own": Compared(-at.own[pairs], own),
+        "joint": Compared(np.array([cross @ (s - everything) for s in joint]), changes),
+        "joint, Newton": Compared(np.array([stepped(s) for s in joint]), changes),
+    }
+    if isinstance(model, influence.MatrixFactorisation):
+        corrected = influence.own_removals(model, theta)
+        found["own, leverage"] = Compared(corrected[pairs], own)
+    return found
+
+
+def accuracy(tell: Tell) -> Exhibit:
+    """Fig. 2a: errors of influences, over five simulated worlds of each kind."""
+    rows: list[Row] = []
+    for users in SIZES:
+        for recommender, prior_name in CASES:
+            if recommender == "neumf" and users > SIZES[0]:
+                continue  # minutes for each of thirty trainings
+            tell("errors", f"{recommender}, {prior_name}, {users} users", len(rows) / 90)
+            worlds = [world(users, recommender, prior_name, seed) for seed in SEEDS]
+            found = [_errors_or_none(w) for w in worlds]
+            keys = {"recommender": recommender, "prior": prior_name, "users": users}
+            rows += _summary(keys, [each for each in found if each is not None], len(found))
+    return Exhibit("How right influences are", {"accuracy": pd.DataFrame(rows)})
+
+
+def _errors_or_none(made: World) -> dict[str, Compared] | None:
+    """None where a training or a solve does not end: counted, and not in the means."""
+    try:
+        return errors(made.game("train"))
+    except (influence.TrainingFailed, influence.NotConverged):
+        return None
+
+
+def _summary(keys: Row, found: Sequence[Mapping[str, Compared]], tried: int) -> list[Row]:
+    rows: list[Row] = []
+    for what in found[0] if found else ():
+        for metric in ("error", "rank"):
+            values = [np.array([getattr(each[what], metric)]) for each in found]
+            e = scoring.estimate(values, "mean")
+            number = {"value": e.value, "low": e.low, "high": e.high}
+            rows.append({**keys, "what": what, "metric": metric, **number, "worlds": len(found)})
+    if len(found) < tried:
+        rows.append({**keys, "what": "failed", "metric": "worlds", "value": tried - len(found)})
+    return rows
+
+
+def speed(tell: Tell) -> Exhibit:
+    """All influences of all users beside training anew for each pair, cold and warm."""
+    rows: list[Row] = []
+    for users, width in GROWTH:
+        tell("speed", f"{users} users, d {width}", len(rows) / len(GROWTH))
+        game = world(users, "mf", "proximal", 0, width).game("train")
+        model, size = game.model, game.data.size
+        memory, started = PeakMemory(), time.perf_counter()
+        theta = influence.fit(model)
+        cold = [time.perf_counter() - started]
+        started = time.perf_counter()
+        influence.anchor(model, theta=theta)
+        seconds = time.perf_counter() - started
+        warm = []
+        for pair in np.random.default_rng(0).choice(size, 5, replace=False):
+            selected = np.where(np.arange(size) == pair, 0.0, 1.0)
+            started = time.perf_counter()
+            influence.fit(model, selected)
+            cold.append(time.perf_counter() - started)
+            started = time.perf_counter()
+            influence.fit(model, selected, start=theta)
+            warm.append(time.perf_counter() - started)
+        rows.append(
+            {
+                "users": users,
+                "items": users,
+                "d": width,
+                "pairs": size,
+                "seconds_influences": seconds,
+                "seconds_training": np.median(cold),
+                "seconds_warm_training": np.median(warm),
+                "times_faster": size * np.median(cold) / seconds,
+                "times_faster_than_warm": size * np.median(warm) / seconds,
+                "peak_mb": memory.megabytes(),
+            }
+        )
+    return Exhibit("How fast influences are", {"speed": pd.DataFrame(rows)})
+
+
+def theorems(tell: Tell) -> Exhibit:
+    """Theorem 5's bound for Algorithm 1, and Theorem 6's bound against true errors, in Tiny."""
+    frames = {"theorem5": pd.DataFrame(_theorem_5()), "theorem6": pd.DataFrame(_theorem_6(tell))}
+    return Exhibit("Two theorems, checked", frames)
+
+
+def _theorem_5(tries: int = 200) -> Iterable[Row]:
+    """E[z of Algorithm 1] against the best less 1/(Lγ) + γ²G², gains scaled to at most 1."""
+    listed = likely_selections(3, 8, 0.9)
+    rng = np.random.default_rng(0)
+    gain = rng.standard_normal((tries, len(listed)))
+    gain -= gain.mean(axis=1, keepdims=True)
+    gain /= np.abs(gain).max(axis=1, keepdims=True)
+    first = np.tile(prior(listed, 0.9), (tries, 1))
+    squared = (gain**2).sum(axis=1).max()  # G of the whole gradient
+    for rate in RATES:
+        for steps in STEPS:
+            chance = algorithm_1(gain, first, draws=steps, rate=rate)
+            behind = gain.max(axis=1) - (gain * chance).sum(axis=1)
+            printed = 1 / (steps * rate) + rate**2 * squared**2
+            usual = 1 / (steps * rate) + rate * squared / 2
+            yield {
+                "rate": rate,
+                "steps": steps,
+                "behind": behind.mean(),
+                "most_behind": behind.max(),
+                "bound_as_printed": printed,
+                "bound_of_gradient_ascent": usual,
+                "held_as_printed": bool((behind <= printed).all()),
+                "held_of_gradient_ascent": bool((behind <= usual).all()),
+            }
+
+
+def _theorem_6(tell: Tell) -> Iterable[Row]:
+    """Sum of distances to the nearest of T anchors, and how wrong predictions are, over all o."""
+    game = tiny_world().game("train")
+    model, size = game.model, game.data.size
+    selections = ((np.arange(2**size)[:, None] >> np.arange(size)) & 1).astype(np.float64)
+    true = losses_stacked(model, fit_stacked(model, selections))
+    parts = []
+    for t in ANCHORS:
+        parts.append(game.anchor(t - 1, cross=True))
+        anchored = np.stack([part.anchor.selected for part in parts])
+        distance = np.abs(selections[:, None] - anchored).sum(axis=2)
+        jointly = np.stack([part.losses(selections) for part in parts])  # (T, 2^Z, N)
+        nearest = jointly[distance.argmin(axis=1), np.arange(len(selections))]
+        own = influence.Anchors(game.data, parts).losses(selections)
+        yield {
+            "anchors": t,
+            "bound": distance.min(axis=1).sum() / len(selections),
+            "error_nearest_jointly": np.abs(nearest - true).mean(),
+            "error_nearest_own": np.abs(own - true).mean(),
+        }
+        tell("theorem 6", f"{t} anchors", t / len(ANCHORS))
+
+
+_MAKE: Mapping[str, Callable[[Tell], Exhibit]] = {
+    "data-selection-accuracy": accuracy,
+    "data-selection-speed": speed,
+    "data-selection-theorems": theorems,
+}
+
+
+def exhibit(name: str, dataset: str | None, variant: str, tell: Tell) -> Exhibit:
+    """An exhibit by its name in :data:`recgym.benchmark.exhibits.EXHIBITS`; simulated worlds."""
+    return _MAKE[name](tell)
