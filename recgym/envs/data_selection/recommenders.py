@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recgym.data.paths import cache_dir
 from recgym.evaluators.influence import (
     PULLS,
     GraphFactorisation,
@@ -27,6 +24,7 @@ from recgym.evaluators.influence import (
     xavier_prior,
 )
 from recgym.evaluators.influence.training import Recommender
+from recgym.models.arrays import kept
 
 if TYPE_CHECKING:
     from recgym.envs.data_selection.worlds import World
@@ -96,21 +94,3 @@ def _network(world: World, game: SelectionGame) -> Network:
 
     found = kept("prior", b"neumf " + world.public_key, make)
     return Network(game, pulled_prior(module, found, NETWORK_PULLS[world.prior_name]))
-
-
-def kept(kind: str, key: bytes, make: Any) -> dict[str, np.ndarray]:
-    """Arrays from the cache, or made and put there; one process makes, others wait."""
-    import torch
-    from filelock import FileLock
-
-    from recgym.models import store
-
-    folder = cache_dir() / kind
-    folder.mkdir(parents=True, exist_ok=True)
-    path: Path = folder / f"{hashlib.sha256(key).hexdigest()[:24]}.safetensors"
-    with FileLock(f"{path}.lock"):
-        if not path.is_file():
-            tensors = {name: torch.as_tensor(value) for name, value in make().items()}
-            store.write_tensors(path, tensors)
-        found = store.read_tensors(path)
-    return {name: tensor.numpy() for name, tensor in found.items()}

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 
 from recgym.data import DataError, InteractionLog, LeaveTwoOut, subsample, willingness
 from recgym.envs.data_selection import retrained
-from recgym.envs.data_selection.recommenders import RECOMMENDERS, kept, recommender
+from recgym.envs.data_selection.recommenders import RECOMMENDERS, recommender
 from recgym.evaluators.influence import (
     PULLS,
     Anchor,
@@ -30,6 +30,7 @@ from recgym.evaluators.influence import (
     fit,
     user_losses,
 )
+from recgym.models.arrays import kept
 
 if TYPE_CHECKING:
     from recgym.data.selection_world import SimulatedWorld

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recgym.data.log import DataError, InteractionLog
+from recgym.models.arrays import kept
 
 FACTORS = 10
 PENALTY = 0.1
@@ -32,26 +33,14 @@ def vectors(log: InteractionLog, seed: int = 0) -> tuple[np.ndarray, np.ndarray]
         )
     if len(log) < KEPT_ON_DISK:
         return _factorise(log, seed)
-    return _kept(log, seed)
+    settings = f"{log.fingerprint} {FACTORS} {PENALTY} {SWEEPS} {seed}"
 
+    def make() -> dict[str, np.ndarray]:
+        users, items = _factorise(log, seed)
+        return {"users": users, "items": items}
 
-def _kept(log: InteractionLog, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    import torch
-    from filelock import FileLock
-
-    from recgym.data.paths import cache_dir
-    from recgym.models import store
-
-    folder = cache_dir() / "factorisation"
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = f"{FACTORS}-{PENALTY}-{SWEEPS}" + (f"-seed{seed}" if seed else "")
-    path = folder / f"{log.name}-{log.fingerprint[:16]}-{settings}.safetensors"
-    with FileLock(f"{path}.lock"):
-        if not path.is_file():
-            users, items = map(torch.as_tensor, _factorise(log, seed))
-            store.write_tensors(path, {"users": users, "items": items})
-        tensors = store.read_tensors(path)
-    return tensors["users"].numpy(), tensors["items"].numpy()
+    found = kept("factorisation", settings.encode(), make)
+    return found["users"], found["items"]
 
 
 def _factorise(log: InteractionLog, seed: int) -> tuple[np.ndarray, np.ndarray]:
