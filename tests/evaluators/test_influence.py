@@ -417,3 +417,24 @@ class TestGame:
     def test_everything_public_is_listed(self):
         for name in influence.__all__:
             assert hasattr(influence, name)
+
+
+def test_anchors_tell_a_move_as_they_tell_levels():
+    """The fast change of one user's pairs is the difference of everybody's losses."""
+    from recgym.envs.data_selection.tiny import tiny_world
+
+    game = tiny_world().game("train")
+    backend = Anchors(game.data, [game.anchor(t, cross=True) for t in range(3)])
+    rng = np.random.default_rng(0)
+    before = rng.integers(0, 2, (40, game.data.size)).astype(float)
+    user = rng.integers(0, game.data.n_users, 40)
+    after = before.copy()
+    for row, who in enumerate(user):
+        mine = slice(game.data.offsets[who], game.data.offsets[who + 1])
+        after[row, mine] = rng.integers(0, 2, mine.stop - mine.start)
+    difference = backend.losses(after) - backend.losses(before)
+    own, mean = backend.change(before, after, user)
+    np.testing.assert_allclose(own, difference[np.arange(40), user], atol=1e-6)
+    np.testing.assert_allclose(mean, difference.mean(axis=1), atol=1e-6)
+    moved_anchor = backend.nearest(before, user) != backend.nearest(after, user)
+    assert moved_anchor.any()

@@ -40,6 +40,7 @@ SPLITS = ("train", "validation", "test")
 SHARES: Mapping[str, float] = {"public": 0.4, "train": 0.1, "validation": 0.1, "test": 0.4}
 SPLIT_SEED = 20_241  # fixed: the same users are held out in every run
 KEPT_SHARE = 0.9  # of anchors other than the first
+KEPT_ON_DISK = 25_000_000  # numbers of a matrix, 100 MB
 PRIORS = (*PULLS, "xavier")
 # λ at which the dominant strategy keeps about half of the training split's interactions
 HARM_OF_DISCLOSURE: Mapping[str, float] = {
@@ -206,11 +207,27 @@ class Game:
             self._anchors[number] = Influence(self.data, self._anchor(number))
         found = self._anchors[number]
         if cross and number not in self._crossed:
-            at = found.anchor
-            everyone = np.arange(self.data.n_users)
-            found.cross = effects(self.model, at.theta, at.selected, everyone).astype(np.float32)
+            found.cross = self._cross(number, found.anchor)
             self._crossed.add(number)
         return found
+
+    def _cross(self, number: int, at: Anchor) -> np.ndarray:
+        """(N, Z) float32: what each pair does to each user; large ones are not kept on disk."""
+
+        def make() -> dict[str, np.ndarray]:
+            everyone = np.arange(self.data.n_users)
+            found = effects(self.model, at.theta, at.selected, everyone)
+            return {"cross": found.astype(np.float32)}
+
+        if self.data.n_users * self.data.size > KEPT_ON_DISK:
+            return make()["cross"]
+        return kept("influence", b"cross " + self._key(number), make)["cross"]
+
+    def _key(self, number: int) -> bytes:
+        key = f"anchor {number} {self.data.fingerprint} {self.world.fingerprint}".encode()
+        if self.world.recommender_name != "mf":
+            key += self.model.start.tobytes() + self.model.pull.tobytes()
+        return key
 
     def _anchor(self, number: int) -> Anchor:
         selected = np.ones(self.data.size)
@@ -223,10 +240,7 @@ class Game:
             at = anchor(self.model, selected, theta=theta)
             return {"theta": theta, "own": at.own, "total": at.total}
 
-        key = f"anchor {number} {self.data.fingerprint} {self.world.fingerprint}".encode()
-        if self.world.recommender_name != "mf":
-            key += self.model.start.tobytes() + self.model.pull.tobytes()
-        found = kept("influence", key, make)
+        found = kept("influence", self._key(number), make)
         losses = user_losses(self.model, found["theta"], self.data.validation, selected)
         return Anchor(selected, found["theta"], losses, found["own"], found["total"])
 

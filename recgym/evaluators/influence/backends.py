@@ -108,6 +108,37 @@ class Anchors(Backend):
         each = np.stack([part.losses(selected) for part in self.parts], axis=2)
         return np.take_along_axis(each, which[:, :, None], axis=2)[:, :, 0]
 
+    def change(
+        self, before: np.ndarray, after: np.ndarray, user: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See :meth:`Backend.change`; only the acting user can come nearer to another anchor."""
+        crosses = [part.cross for part in self.parts if part.cross is not None]
+        if len(crosses) < len(self.parts):
+            return super().change(before, after, user)
+        game, rows = self.game, np.arange(len(user))
+        k = np.arange(game.lengths[user].max())
+        inside = k < game.lengths[user, None]
+        pairs = np.where(inside, game.offsets[user, None] + k, 0)  # (B, K), the acting user's
+        moved = np.where(inside, np.take_along_axis(after - before, pairs, axis=1), 0.0)
+        which = self._distances(before).argmin(axis=2)
+        each = [np.einsum("nbk,bk->bn", cross[:, pairs], moved) for cross in crosses]
+        change = np.take_along_axis(np.stack(each, axis=2), which[:, :, None], axis=2)[:, :, 0]
+        own = self._of_user(after, user) - self._of_user(before, user)
+        change[rows, user] = own
+        return own, change.mean(axis=1)
+
+    def _of_user(self, selected: np.ndarray, user: np.ndarray) -> np.ndarray:
+        """(B,): the loss of one user under each selection (B, Z)."""
+        found = np.empty(len(user))
+        which = self.nearest(selected, user)
+        for t, part in enumerate(self.parts):
+            rows = np.flatnonzero(which == t)
+            if part.cross is not None and len(rows):
+                apart = selected[rows] - part.anchor.selected
+                effect = np.einsum("bz,bz->b", part.cross[user[rows]], apart)
+                found[rows] = part.anchor.losses[user[rows]] + effect
+        return found
+
     def nearest(
         self, selected: np.ndarray, user: np.ndarray, row: np.ndarray | None = None
     ) -> np.ndarray:
