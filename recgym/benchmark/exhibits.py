@@ -84,5 +84,6 @@ EXHIBITS: Mapping[str, str] = {
     "data-selection-accuracy": _SELECTION,
     "data-selection-speed": _SELECTION,
     "data-selection-theorems": _SELECTION,
+    "data-valuation-signal": "recgym.benchmark.data_valuation.signal",
 }
 """Modules that define ``exhibit(name, dataset, variant, tell) -> Exhibit``, by name."""
