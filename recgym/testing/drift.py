@@ -86,7 +86,8 @@ def drift_optimum(env: gym.Env, cells: int = CELLS) -> DriftOptimum:
     of spacing Δ, and the errors of the steps add up. L is bounded from the model: the click rate
     has a slope of at most M/4 in u, the harm of an organic choice R/4, the probabilities of all
     items together M/2 + R/2, with M the largest |v| and R the range of the items, both over the
-    temperature; so L_t ≤ M/4 + λ (M + R)/4 + (M + R)/4 · span(V_{t+1}) + (1 − β − α) L_{t+1}.
+    temperature; so, with weight κ of a click,
+    L_t ≤ κ M/4 + λ (M + R)/4 + (M + R)/4 · span(V_{t+1}) + (1 − β − α) L_{t+1}.
 
     Raises:
         ValueError: profiles with d > 1, or a form of the problem that this does not cover.
@@ -97,7 +98,7 @@ def drift_optimum(env: gym.Env, cells: int = CELLS) -> DriftOptimum:
     grid = np.linspace(low, high, cells + 1)
     gap, reach = grid[1] - grid[0], np.abs(model.items).max() / model.temperature
     width = np.ptp(model.items) / model.temperature
-    weight = abs(problem.weights["harm"])
+    weight, click = abs(problem.weights["harm"]), abs(problem.weights["click"])
     legal = problem.actions.allowed
     shrink = 1 - model.beta - model.alpha.min()
     best, random, worst, errors, policies = {}, [], [], [], {}
@@ -111,7 +112,7 @@ def drift_optimum(env: gym.Env, cells: int = CELLS) -> DriftOptimum:
             error += slope * gap / 2
             span = np.ptp(values["worst"]) + np.ptp(values["best"]) + 2 * error
             slope = (
-                reach / 4
+                click * reach / 4
                 + weight * (reach + width) / 4
                 + (reach + width) / 4 * span
                 + (shrink * slope)

@@ -102,9 +102,18 @@ def test_refusals():
         agents.make("projected_gradient", big)
     with pytest.raises(AgentError, match="plays HarmMitigation"):
         agents.agent_class("static", ID)(gym.make("recgym/InfluencePathTiny-v0"))
-    for setting in ({"gamma": 1.5}, {"width": 0}):
+    for name, setting in (
+        ("ppo", {"gamma": 1.5}),
+        ("ppo", {"width": 0}),
+        ("alternating", {"rounds": -1}),
+        ("gradient", {"iterations": 0}),
+        ("gradient", {"draws": -1}),
+        ("projected_gradient", {"iterations": 0}),
+        ("lagrangian_ppo", {"budget": -1.0}),
+        ("lagrangian_ppo", {"price": np.nan}),
+    ):
         with pytest.raises(AgentError, match=next(iter(setting))):
-            agents.make("ppo", env, **setting)
+            agents.make(name, env, **setting)
 
 
 def test_damaged_files_are_refused(tmp_path):

@@ -438,6 +438,10 @@ class TestBadInput:
             ({"genre": "Documentary", "harmful": "Sci-Fi", "n_items": 3}, "is harmful"),
             ({"genre": "War", "harmful": "War"}, "Every item is harmful"),
             ({"n_items": 1}, "at least 2"),
+            ({"harmful": []}, "harmful must be names of genres or identifiers"),
+            ({"harmful": ["Crime", 260]}, "of one kind"),
+            ({"temperature": 0.0}, "temperature must be positive"),
+            ({"temperature": 1e-3}, "Scale the vectors down, or raise temperature"),
         ],
         ids=lambda value: name_of(value) if isinstance(value, dict) else "",
     )
@@ -459,6 +463,34 @@ class TestBadInput:
             World("w", users, items, harmful, splits={"train": [0], "validation": [0], "test": [1]})
         with pytest.raises(ValueError, match="no users for test"):
             World("w", users[:2], items, harmful)
+        for c in (0.0, -1.0, np.nan):
+            with pytest.raises(ValueError, match="c must be positive"):
+                World("w", users, items, harmful, c=c)
+
+    @pytest.mark.parametrize("settings", [{}, {"c": 1.0, "response": "mean_field"}])
+    def test_vectors_whose_scores_overflow(self, settings):
+        """They were NaN rewards before."""
+        world = World("w", 40 * np.ones((20, 3)), 40 * np.eye(3), np.array([True, False, False]))
+        with pytest.raises(ValueError, match="v·u / temperature may reach"):
+            gym.make(ID, dataset=world, **settings)
+
+    def test_a_world_is_kept_as_it_was_given(self):
+        items, users, harmful = np.eye(3), np.ones((20, 3)), np.array([True, False, False])
+        world = World("w", users, items, harmful)
+        items[0], harmful[1] = 9.0, True
+        assert world.items[0].tolist() == [1.0, 0.0, 0.0]
+        assert world.harmful.tolist() == [True, False, False]
+        with pytest.raises(ValueError, match="read-only"):
+            world.items[0] = 9.0
+        lists = World("w", users.tolist(), np.eye(3).tolist(), [True, False, False])
+        assert lists.fingerprint == world.fingerprint
+        assert gym.make(ID, dataset=lists).unwrapped.problem.model.c == world.calibrated(1)
+
+    @pytest.mark.parametrize("items", [[-1], [3], [1.5], np.array([True, False, False])])
+    def test_lists_of_harm(self, items):
+        world = World("w", np.ones((20, 3)), np.eye(3), np.array([True, False, False]))
+        with pytest.raises(ValueError, match=r"whole numbers in 0\.\.2"):
+            with_harmful(world, items)
 
     def test_tasks_and_actions(self):
         env = gym.make(TINY)

@@ -242,6 +242,13 @@ class TestBadInput:
             choice.stationary_profile(model, family, np.zeros((1, 3)), np.ones((1, 3)))
         with pytest.raises(ValueError, match="at least 0"):
             choice.stationary_profile(model, family, np.zeros((1, 3)), np.array([[2.0, -1.0]]))
+        with pytest.raises(ValueError, match="at most 1"):
+            choice.outcome(model, choice.Sampling(model, 2), np.zeros((1, 3)), np.full((1, 2), 1.5))
+        for inherent in (np.zeros(3), np.zeros((1, 2))):
+            with pytest.raises(ValueError, match=r"inherent must have shape \(B, 3\)"):
+                choice.stationary_profile(model, family, inherent, np.ones((1, 2)) / 2)
+        with pytest.raises(ValueError, match="Scale the vectors down"):
+            choice.stationary_profile(model, family, np.full((1, 3), 1e3), np.ones((1, 2)) / 2)
 
     def test_too_many_slates_are_not_listed(self):
         model = choice.ChoiceModel(np.eye(60), np.arange(60) >= 50)

@@ -25,6 +25,13 @@ def test_the_grid_agrees_with_the_tree_within_its_bound(settings):
     assert finer.error == pytest.approx(found.error / 4, rel=0.01)
 
 
+def test_the_bound_knows_the_weight_of_a_click():
+    env = gym.make(TINY, horizon=1, harm_weight=0.0, weights={"click": 100.0})
+    found = drift_optimum(env, cells=3)
+    for user, value in found.values.items():
+        assert abs(value - tree_optimum(env, user)) <= found.error
+
+
 def test_values_are_in_order_and_the_best_policy_earns_its_value():
     env = gym.make(TINY, time_aware=True)
     found = optimum(env)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from recgym.agents.base import AgentConfig
+from recgym.agents.base import AgentConfig, AgentError
 from recgym.agents.harm_mitigation.stationary_agent import SlateAgent, certain, top
 from recgym.evaluators import choice
 from recgym.evaluators.choice import ChoiceModel
@@ -18,6 +18,11 @@ class AlternatingConfig(AgentConfig):
     """How often to alternate."""
 
     rounds: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rounds < 0:
+            raise AgentError(f"rounds must be at least 0, got {self.rounds}.")
 
 
 class AlternatingAgent(SlateAgent):

@@ -24,6 +24,14 @@ class GradientConfig(AgentConfig):
     draws: int = 0
     """Of Monte Carlo where actions are probabilities, as in the paper; 0 is exact quadrature."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.iterations < 1 or not self.tolerance > 0 or self.draws < 0:
+            raise AgentError(
+                "iterations must be at least 1, tolerance positive and draws at least 0, got "
+                f"{self.iterations}, {self.tolerance}, {self.draws}."
+            )
+
 
 class GradientAgent(StationaryAgent):
     """One user at a time: a second for a hundred items, and no more than 3,000 slates."""

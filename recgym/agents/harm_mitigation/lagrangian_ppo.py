@@ -25,8 +25,10 @@ class LagrangianPPOConfig(PPOConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.price < 0 or self.price_rate <= 0:
-            raise AgentError("price must be at least 0 and price_rate positive.")
+        if not (0 <= self.price < np.inf and 0 < self.price_rate < np.inf):
+            raise AgentError("price must be at least 0, price_rate positive, and both finite.")
+        if self.budget is not None and not self.budget >= 0:
+            raise AgentError(f"budget must be at least 0, got {self.budget}.")
 
 
 class LagrangianPPO(PPOAgent):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recgym.agents.base import AgentConfig
+from recgym.agents.base import AgentConfig, AgentError
 from recgym.agents.harm_mitigation.stationary_agent import StationaryAgent
 from recgym.evaluators import choice
 from recgym.evaluators.choice import ChoiceModel, PolicyFamily
@@ -29,6 +29,14 @@ class ProjectedGradientConfig(AgentConfig):
     iterations: int = 100
     tolerance: float = 1e-6
     """A user is done when a step gains less than this share of |f|, three times running."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.iterations < 1 or not self.tolerance >= 0:
+            raise AgentError(
+                "iterations must be at least 1 and tolerance at least 0, got "
+                f"{self.iterations}, {self.tolerance}."
+            )
 
 
 class ProjectedGradientAgent(StationaryAgent):

@@ -54,19 +54,20 @@ class World:
 
     def __post_init__(self) -> None:
         inherent = np.array(self.inherent, dtype=np.float64)
-        if (
-            inherent.ndim != 2
-            or inherent.shape[1:] != np.shape(self.items)[1:]
-            or not len(inherent)
-        ):
+        items = np.array(self.items, dtype=np.float64)
+        if inherent.ndim != 2 or inherent.shape[1:] != items.shape[1:] or not len(inherent):
             raise ValueError(
-                f"inherent must have shape (U, d) with d of items {np.shape(self.items)}, "
+                f"inherent must have shape (U, d) with d of items {items.shape}, "
                 f"got {inherent.shape}."
             )
         check_finite("inherent", inherent)
+        c = {} if self.c is None else {"c": self.c}
+        usable = ChoiceModel(items, self.harmful, self.severity, **c)  # refuses what is not
         inherent.flags.writeable = False
-        object.__setattr__(self, "inherent", inherent)
-        ChoiceModel(self.items, self.harmful, self.severity)  # refuses what cannot be used
+        severity = None if self.severity is None else usable.harm
+        kept = {"inherent": inherent, "items": usable.items, "harmful": usable.harmful}
+        for name, array in {**kept, "severity": severity}.items():
+            object.__setattr__(self, name, array)
         if self.titles and len(self.titles) != len(self.items):
             raise ValueError(f"{len(self.titles)} titles were given for {len(self.items)} items.")
         if not self.splits:
@@ -157,11 +158,13 @@ def build(
     n = int(np.count_nonzero(~world.harmful))
     if params.k > n:
         raise ValueError(f"k must be at most {n} (the harmless items of {world.name}).")
-    values = dict(model)
-    if values.get("c") is None:
-        values["c"] = world.c or world.calibrated(params.k, values.get("temperature", 1.0))
     severity = None if params.harm == "label" else world.severity
+    c = world.c if model.get("c") is None else model["c"]
+    values = {**model, "c": 1.0 if c is None else c}
     found = ChoiceModel(world.items, world.harmful, severity, **values)
+    found.check_scores(world.inherent)
+    if c is None:
+        found = replace(found, c=world.calibrated(params.k, found.temperature))
     return HarmMitigation(world, found, params, split)
 
 
@@ -186,6 +189,11 @@ def resolve(
     from recgym import data
 
     marked = (harmful,) if isinstance(harmful, str) else tuple(harmful)
+    if not marked or len({isinstance(mark, str) for mark in marked}) > 1:
+        raise ValueError(
+            "harmful must be names of genres or identifiers of items, at least one and of one "
+            f"kind, got {harmful!r}."
+        )
     return _from_log(data.load(dataset, variant=variant), genre, marked, n_items, factors_seed)
 
 
@@ -273,8 +281,17 @@ def _from_log(
 
 
 def with_harmful(world: World, items: Sequence[int]) -> World:
-    """The same world with another list of harmful items 0..N−1."""
+    """The same world with another list of harmful items 0..N−1.
+
+    Raises:
+        ValueError: an item that does not exist, or nothing harmless left.
+    """
+    listed = np.asarray(items)
+    if listed.size and (
+        listed.dtype.kind not in "iu" or listed.min() < 0 or listed.max() >= world.n_items
+    ):
+        raise ValueError(f"Harmful items must be whole numbers in 0..{world.n_items - 1}.")
     harmful = np.zeros(world.n_items, dtype=bool)
-    harmful[np.asarray(items, dtype=np.int64)] = True
+    harmful[listed.astype(np.int64)] = True
     severity = None if world.severity is None else np.where(harmful, 1.0, world.severity)
     return replace(world, harmful=harmful, severity=severity)

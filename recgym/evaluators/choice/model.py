@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+LARGEST = 300.0  # of v·u / temperature: the exponential of it, squared, still is a float64
 DYNAMICS = ("attraction", "biased_assimilation", "boredom", "static")
 """
 attraction: toward what is consumed, the paper's.
@@ -114,6 +115,10 @@ class ChoiceModel:
         return moving * np.where(self.harmful, self.alpha_harmful, self.alpha_harmless)
 
     @cached_property
+    def _longest(self) -> float:
+        return float(np.linalg.norm(self.items, axis=1).max())
+
+    @cached_property
     def _transposed(self) -> np.ndarray:
         return np.ascontiguousarray(self.items.T / self.temperature)
 
@@ -130,6 +135,21 @@ class ChoiceModel:
         """(B, N): s_v = exp(v·u / temperature) under profiles (B, d)."""
         logits = profile @ self._transposed
         return np.exp(logits, out=logits)
+
+    def check_scores(self, inherent: np.ndarray) -> None:
+        """Refuse vectors whose scores a float64 may not hold.
+
+        Profiles are convex combinations of inherent ones (U, d) and ± items.
+
+        Raises:
+            ValueError: |v·u| / temperature may pass 300.
+        """
+        farthest = np.linalg.norm(inherent, axis=1).max(initial=self._longest)
+        if not (reach := self._longest * farthest / self.temperature) <= LARGEST:
+            raise ValueError(
+                f"v·u / temperature may reach {reach:.3g}, and scores are its exponential: {LARGEST:g} "
+                "is the most that can be computed. Scale the vectors down, or raise temperature."
+            )
 
     def bounds(self, inherent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(low, high), (d,) each: where profiles of users (U, d) stay, coordinate by coordinate.

@@ -189,6 +189,12 @@ class _Independent(PolicyFamily):
             raise ValueError(f"k must be positive and at most {n} (the harmless items), got {k}.")
         self.size, self.total = n, float(k)
 
+    def check(self, weights: np.ndarray, rows: int) -> np.ndarray:
+        weights = super().check(weights, rows)
+        if not (weights <= 1 + 1e-5).all():  # room for differences about 1
+            raise ValueError("Probabilities must be at most 1.")
+        return weights
+
     def _all_items(self, values: np.ndarray) -> np.ndarray:
         """(B, |NH|) → (B, N), zero where harmful."""
         whole = np.zeros((len(values), self.model.n_items))

@@ -82,7 +82,10 @@ def stationary_profile(
         NotSettled: it does not converge; with the number of users, how far off, and the cure.
     """
     inherent = np.asarray(inherent, dtype=np.float64)
+    if inherent.ndim != 2 or inherent.shape[1] != model.width:
+        raise ValueError(f"inherent must have shape (B, {model.width}), got {inherent.shape}.")
     check_finite("inherent", inherent)
+    model.check_scores(inherent)
     weights = family.check(weights, len(inherent))
     found = np.array(inherent if start is None else start, dtype=np.float64)
     residual = np.zeros(len(found))
