@@ -8,6 +8,8 @@ import pytest
 
 import recgym  # noqa: F401
 from recgym import agents
+from recgym.agents.harm_mitigation.projected_gradient import ascend
+from recgym.evaluators import choice
 from recgym.testing import drift_optimum, optimum, stationary_optimum, tree_optimum
 
 TINY = "recgym/HarmMitigationTiny-v0"
@@ -78,6 +80,32 @@ def test_projected_gradient_finds_the_best_stationary_item_and_static_does_not()
     assert (values[0] >= values[1]).all()
     assert (values[1] >= values[2]).all()
     assert (values[0] > values[2]).any()
+
+
+def test_what_is_shown_counts_where_exposure_does():
+    """Agents that plan weigh the severity of what they recommend, not of what is consumed alone."""
+    env = gym.make(TINY, harm="exposure", harm_weight=3.0)
+    problem = env.unwrapped.problem
+    best = stationary_optimum(problem)
+    inherent = problem.world.inherent[problem.users].astype(np.float32)
+    observation = {
+        "inherent": inherent,
+        "profile": inherent,
+        "action_mask": np.ones((len(inherent), 7)),
+    }
+    plain = stationary_optimum(gym.make(TINY, harm="graded", harm_weight=3.0).unwrapped.problem)
+    assert plain.items.tolist() != best.items.tolist()
+    for name in ("projected_gradient", "gradient", "closed_loop"):
+        act = agents.make(name, env).act(observation, deterministic=True)
+        assert act.tolist() == best.items.tolist(), name
+    family = choice.single_items(problem.model)
+    taste = problem.world.inherent[problem.users]
+    for weight in (0.5, 1.0, 3.0):
+        oracle = stationary_optimum(
+            gym.make(TINY, harm="exposure", harm_weight=weight).unwrapped.problem
+        )
+        value = ascend(problem.model, family, taste, weight, exposure_weight=weight)[1]
+        assert (value >= oracle.values - 1e-6 * np.abs(oracle.values)).all()
 
 
 def test_what_is_not_covered_is_said():

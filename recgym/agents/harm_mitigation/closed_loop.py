@@ -61,14 +61,15 @@ class ClosedLoopAgent(SlateAgent):
         rows, count, k = slates.shape
         flat = slates.reshape(-1, k)
         at, home = np.repeat(profile, count, axis=0), np.repeat(inherent, count, axis=0)
-        weight = self.problem.params.harm_weight  # pyright: ignore[reportAttributeAccessIssue]
+        weight, exposed = self.prices
+        shown = exposed * np.append(self.model.harm, 0.0)[flat].sum(axis=1) / self.k
         total = np.zeros(len(flat))
         for step in range(self.config.horizon):
             scores = self.model.scores(at)
             clicks = choice.clicks_of(self.model, scores, flat)
             probability = self.model.consumption(scores, clicks)
             value = (1 - self.model.explore) * clicks.sum(axis=1)
-            value -= weight * (probability @ self.model.harm)
+            value -= weight * (probability @ self.model.harm) + shown
             total += value * (1.0 if step < self.config.horizon - 1 else self.config.tail)
             at = self.model.expected_move(at, home, probability)
         return total.reshape(rows, count)

@@ -55,12 +55,21 @@ class GradientAgent(StationaryAgent):
         return family
 
     def solve(self, inherent: np.ndarray) -> np.ndarray:
-        weight = self.problem.params.harm_weight  # pyright: ignore[reportAttributeAccessIssue]
+        weight, exposed = self.prices
         c = self.config
         rng = np.random.default_rng(c.seed)
         return np.stack(
             [
-                slsqp(self.model, self.family, user, weight, rng, c.iterations, c.tolerance)[0]
+                slsqp(
+                    self.model,
+                    self.family,
+                    user,
+                    weight,
+                    rng,
+                    c.iterations,
+                    c.tolerance,
+                    exposure_weight=exposed,
+                )[0]
                 for user in inherent
             ]
         )
@@ -74,6 +83,8 @@ def slsqp(
     rng: np.random.Generator,
     iterations: int = 100,
     tolerance: float = 1e-6,
+    *,
+    exposure_weight: float = 0.0,
 ) -> tuple[np.ndarray, float]:
     """(weights (P,), f) of the best of nine runs for one user with ``inherent`` (d,).
 
@@ -90,7 +101,12 @@ def slsqp(
 
     def negative(weights: np.ndarray) -> tuple[float, np.ndarray]:
         value, slope, _ = choice.gradient(
-            model, family, user, np.clip(weights, 0, 1)[None], harm_weight
+            model,
+            family,
+            user,
+            np.clip(weights, 0, 1)[None],
+            harm_weight,
+            exposure_weight=exposure_weight,
         )
         return -float(value[0]), -slope[0]
 

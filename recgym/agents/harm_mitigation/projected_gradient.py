@@ -47,9 +47,17 @@ class ProjectedGradientAgent(StationaryAgent):
     config: ProjectedGradientConfig  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def solve(self, inherent: np.ndarray) -> np.ndarray:
-        weight = self.problem.params.harm_weight  # pyright: ignore[reportAttributeAccessIssue]
+        weight, exposed = self.prices
         c = self.config
-        return ascend(self.model, self.family, inherent, weight, c.iterations, c.tolerance)[0]
+        return ascend(
+            self.model,
+            self.family,
+            inherent,
+            weight,
+            c.iterations,
+            c.tolerance,
+            exposure_weight=exposed,
+        )[0]
 
 
 def ascend(
@@ -60,6 +68,7 @@ def ascend(
     iterations: int = 100,
     tolerance: float = 1e-6,
     *,
+    exposure_weight: float = 0.0,
     implicit: bool = True,
     pure: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -72,14 +81,13 @@ def ascend(
     weights, values = [], []
     for start in range(0, len(inherent), rows):
         users = inherent[start : start + rows]
-        begins = starts(model, family, users, harm_weight)
+        begins = starts(model, family, users, harm_weight, exposure_weight)
         begins = begins if pure else begins[:1]
         repeated = np.tile(users, (len(begins), 1))
         found = np.concatenate(begins)
-        found = _ascend(
-            model, family, repeated, found, harm_weight, iterations, tolerance, implicit
-        )
-        value = _value(model, family, repeated, found, harm_weight).reshape(len(begins), -1)
+        paid = harm_weight, exposure_weight
+        found = _ascend(model, family, repeated, found, paid, iterations, tolerance, implicit)
+        value = _value(model, family, repeated, found, paid).reshape(len(begins), -1)
         best, at = value.argmax(axis=0), np.arange(len(users))
         weights.append(found.reshape(len(begins), len(users), -1)[best, at])
         values.append(value[best, at])
@@ -91,11 +99,11 @@ def _value(
     family: PolicyFamily,
     inherent: np.ndarray,
     weights: np.ndarray,
-    harm_weight: float,
+    paid: tuple[float, float],
 ) -> np.ndarray:
     """(B,): f at the stationary profile."""
     settled = choice.stationary_profile(model, family, inherent, weights, tolerance=1e-10)
-    return choice.outcome(model, family, settled.profile, weights).objective(harm_weight)
+    return choice.outcome(model, family, settled.profile, weights).objective(*paid)
 
 
 def starts(
@@ -103,6 +111,7 @@ def starts(
     family: PolicyFamily,
     inherent: np.ndarray,
     harm_weight: float,
+    exposure_weight: float = 0.0,
 ) -> list[np.ndarray]:
     """Four policies (B, P) each.
 
@@ -113,12 +122,15 @@ def starts(
     uniform = np.full((len(inherent), family.size), family.total / family.size)
     score = model.scores(inherent)
     held = family.by_weights(score, uniform, np.ones_like(score))
-    slope = choice.gradient(model, family, inherent, uniform, harm_weight)[1]
+    paid = harm_weight, exposure_weight
+    slope = choice.gradient(
+        model, family, inherent, uniform, harm_weight, exposure_weight=exposure_weight
+    )[1]
     found = [uniform, _vertex(family, held), _vertex(family, slope)]
     best, value = found[1], np.full(len(inherent), -np.inf)
     for candidate in pure_candidates(model, family, inherent, held, slope):
         near = choice.settling_profile(model, family, inherent, candidate, ROUGH)
-        worth = choice.outcome(model, family, near, candidate).objective(harm_weight)
+        worth = choice.outcome(model, family, near, candidate).objective(*paid)
         better = worth > value
         best = np.where(better[:, None], candidate, best)
         value = np.where(better, worth, value)
@@ -172,7 +184,7 @@ def _ascend(
     family: PolicyFamily,
     inherent: np.ndarray,
     weights: np.ndarray,
-    harm_weight: float,
+    paid: tuple[float, float],
     iterations: int,
     tolerance: float,
     implicit: bool,
@@ -181,8 +193,17 @@ def _ascend(
     project = choice.onto_simplex if isinstance(family, choice.Slates) else choice.onto_budget
 
     def climb(rows: np.ndarray, at: np.ndarray, near: np.ndarray):
-        settings = {"implicit": implicit, "start": near, "tolerance": 1e-7}
-        return choice.gradient(model, family, inherent[rows], at, harm_weight, **settings)
+        return choice.gradient(
+            model,
+            family,
+            inherent[rows],
+            at,
+            paid[0],
+            exposure_weight=paid[1],
+            implicit=implicit,
+            start=near,
+            tolerance=1e-7,
+        )
 
     active = np.arange(len(weights))
     best = weights.copy()

@@ -37,6 +37,13 @@ class SlateAgent(Agent):
         self.model, self.k = self.problem.model, self.problem.params.k
         self.kind = self.problem.params.action
 
+    @property
+    def prices(self) -> tuple[float, float]:
+        """What the objective pays for harm, and for the severity of what is recommended."""
+        assert isinstance(self.problem, HarmMitigation)
+        p = self.problem.params
+        return p.harm_weight, p.harm_weight if p.harm == "exposure" else 0.0
+
     def needs_profile(self) -> None:
         """Refuse environments that do not show the profile."""
         assert isinstance(self.problem, HarmMitigation)

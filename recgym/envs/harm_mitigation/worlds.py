@@ -61,8 +61,8 @@ class World:
                 f"got {inherent.shape}."
             )
         check_finite("inherent", inherent)
-        c = {} if self.c is None else {"c": self.c}
-        usable = ChoiceModel(items, self.harmful, self.severity, **c)  # refuses what is not
+        c = 1.0 if self.c is None else self.c
+        usable = ChoiceModel(items, self.harmful, self.severity, c)  # refuses what is not
         inherent.flags.writeable = False
         severity = None if self.severity is None else usable.harm
         kept = {"inherent": inherent, "items": usable.items, "harmful": usable.harmful}

@@ -147,8 +147,8 @@ class ChoiceModel:
         farthest = np.linalg.norm(inherent, axis=1).max(initial=self._longest)
         if not (reach := self._longest * farthest / self.temperature) <= LARGEST:
             raise ValueError(
-                f"v·u / temperature may reach {reach:.3g}, and scores are its exponential: {LARGEST:g} "
-                "is the most that can be computed. Scale the vectors down, or raise temperature."
+                f"v·u / temperature may reach {reach:.3g}, and scores are its exponential: at most "
+                f"{LARGEST:g} can be computed. Scale the vectors down, or raise temperature."
             )
 
     def bounds(self, inherent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
