@@ -344,6 +344,10 @@ class TestObservations:
 
 
 class TestWorlds:
+    def test_a_list_of_harm_counts_in_worlds_without_genres(self):
+        world = gym.make(ID, dataset="synthetic", harmful=[0, 3]).unwrapped.problem.world
+        assert np.flatnonzero(world.harmful).tolist() == [0, 3]
+
     def test_users_of_the_splits_are_disjoint(self):
         env = gym.make(ID, split="train")
         problem = env.unwrapped.problem
@@ -434,6 +438,9 @@ class TestBadInput:
         [
             ({"genre": "Polka"}, "no genre 'Polka'"),
             ({"harmful": "Polka"}, "no genre 'Polka'"),
+            ({"dataset": "synthetic", "genre": "Polka"}, "synthetic has no genres"),
+            ({"dataset": "synthetic", "harmful": "Horror"}, "synthetic has no genres"),
+            ({"dataset": "tiny", "n_items": 7}, "tiny has its own items"),
             ({"harmful": [-5]}, "identifiers \\[-5\\]"),
             ({"genre": "Documentary", "harmful": "Sci-Fi", "n_items": 3}, "is harmful"),
             ({"genre": "War", "harmful": "War"}, "Every item is harmful"),

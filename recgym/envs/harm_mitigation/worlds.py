@@ -177,15 +177,13 @@ def resolve(
     n_items: int = 100,
     factors_seed: int = 0,
 ) -> World:
-    """A world by name, or as it is; ``factors_seed`` starts the factorisation of ratings."""
-    if isinstance(dataset, World):
-        return dataset
-    if dataset == "tiny":
-        from recgym.envs.harm_mitigation.tiny import tiny_world
+    """A world by name, or as it is; ``factors_seed`` starts the factorisation of ratings.
 
-        return tiny_world()
-    if dataset == "synthetic":
-        return synthetic_world(n_items)
+    Raises:
+        ValueError: arguments that mean nothing in this world, or a list of harm that cannot be.
+    """
+    if isinstance(dataset, World) or dataset in ("tiny", "synthetic"):
+        return _without_genres(dataset, genre, harmful, n_items)
     from recgym import data
 
     marked = (harmful,) if isinstance(harmful, str) else tuple(harmful)
@@ -195,6 +193,30 @@ def resolve(
             f"kind, got {harmful!r}."
         )
     return _from_log(data.load(dataset, variant=variant), genre, marked, n_items, factors_seed)
+
+
+def _without_genres(dataset: str | World, genre: str, harmful: Any, n_items: int) -> World:
+    """A world that does not come from a log; ``harmful`` may list its items 0..N−1."""
+    name = dataset if isinstance(dataset, str) else dataset.name
+    if genre != "Action":
+        raise ValueError(f"{name} has no genres: leave genre={genre!r} out.")
+    if n_items != 100 and dataset != "synthetic":
+        raise ValueError(f"{name} has its own items: leave n_items={n_items!r} out.")
+    if isinstance(dataset, World):
+        world = dataset
+    elif dataset == "tiny":
+        from recgym.envs.harm_mitigation.tiny import tiny_world
+
+        world = tiny_world()
+    else:
+        world = synthetic_world(n_items)
+    if harmful is HARM_GENRES or tuple(harmful) == tuple(HARM_GENRES):
+        return world
+    if isinstance(harmful, str) or any(isinstance(mark, str) for mark in harmful):
+        raise ValueError(
+            f"{name} has no genres: give harmful as numbers of items, got {harmful!r}."
+        )
+    return with_harmful(world, harmful)
 
 
 @functools.lru_cache(maxsize=8)
