@@ -244,8 +244,6 @@ class TestBadInput:
             choice.stationary_profile(model, family, np.zeros((1, 3)), np.array([[2.0, -1.0]]))
         with pytest.raises(ValueError, match="at most 1"):
             choice.outcome(model, choice.Sampling(model, 2), np.zeros((1, 3)), np.full((1, 2), 1.5))
-        with pytest.raises(ValueError, match=r"add up to 1\.6; at most 1"):
-            choice.outcome(model, family, np.zeros((1, 3)), np.full((1, 2), 0.8))
         for inherent in (np.zeros(3), np.zeros((1, 2))):
             with pytest.raises(ValueError, match=r"inherent must have shape \(B, 3\)"):
                 choice.stationary_profile(model, family, inherent, np.ones((1, 2)) / 2)
