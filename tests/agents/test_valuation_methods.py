@@ -53,7 +53,14 @@ def short_episodes(monkeypatch):
     monkeypatch.setattr(methods.values, "STEPS", 10)
 
 
-@pytest.mark.parametrize("name", methods.names(made()))
+ONCE = [
+    name
+    for name in methods.names(made())
+    if not name.startswith(("dvr", "drop")) or name in ("dvr_loss", "dvr_ndcg", "drop_alignment")
+]
+
+
+@pytest.mark.parametrize("name", ONCE)
 def test_every_method_ends_in_the_same_form(name, world):
     outcome = METHODS[name](world, SHORT, None)
     for metrics in (outcome.validation, outcome.test):
@@ -180,9 +187,17 @@ def test_the_controller_lowers_the_loss_ahead(world):
     assert losses[-1] < losses[0]
 
 
+def test_validation_chooses_how_much_is_dropped(world):
+    tried = [METHODS["drop_random"](world, replace(SHORT, shares=(x,)), None) for x in (0.9, 0.2)]
+    both = METHODS["drop_random"](world, replace(SHORT, shares=(0.9, 0.2)), None)
+    best = max(tried, key=lambda outcome: outcome.validation["NDCG"].mean())
+    np.testing.assert_array_equal(both.test["NDCG"], best.test["NDCG"])
+    assert both.updates == sum(outcome.updates for outcome in tried)
+
+
 class TestValues:
     def test_every_valuation_has_a_value_for_each_interaction(self, world):
-        names = methods.values.names(world)
+        names = methods.valuations(world)
         assert {"dvr_ndcg", "oracle"} <= set(names)
         assert "dvr_cc" not in names
         for name in ("random", "popularity", "cooccurrence", "loss", "alignment", "dvr_ndcg"):
@@ -213,7 +228,9 @@ class TestValues:
 
     def test_worlds_without_labels(self):
         clean = made(noise=None)
-        assert "oracle" not in methods.names(clean)
+        assert "drop_oracle" not in methods.names(clean)
+        assert {"dvr_ild", "drop_dvr_ild"}.isdisjoint(methods.names(clean))
+        assert {"bpr", "dvr_gini", "drop_random"} <= set(methods.names(clean))
         with pytest.raises(ValueError, match="nothing was"):
             value(clean, "oracle", SHORT)
         with pytest.raises(ValueError, match="valuation must be one of"):
@@ -231,5 +248,5 @@ def test_refusals(world):
         train(world, SHORT, sampler="best")
     with pytest.raises(ValueError, match="patience"):
         Settings(patience=0)
-    with pytest.raises(ValueError, match="share"):
-        Settings(share=1.5)
+    with pytest.raises(ValueError, match="shares"):
+        Settings(shares=(1.5,))

@@ -1,1 +1,1 @@
-"""The bench of DataValuation."""
+"""Data valuation: the exhibits of its paper."""

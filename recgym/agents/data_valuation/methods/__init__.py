@@ -24,13 +24,13 @@ from recgym.agents.data_valuation.methods.training import (
     train,
 )
 from recgym.agents.data_valuation.methods.values import (
-    NEED_CATEGORIES,
     STEPS,
     VALUATIONS,
     Valuation,
     dvr_agent,
     value,
 )
+from recgym.agents.data_valuation.methods.values import names as valuations
 from recgym.agents.data_valuation.r_ce import RCEAgent
 from recgym.agents.data_valuation.t_ce import TCEAgent, TCEConfig
 from recgym.agents.data_valuation.valuing import ValuingAgent
@@ -112,12 +112,21 @@ def dvr(world: World, s: Settings, checkpoint: Path | None, *, metric: str) -> O
 def dropped(world: World, s: Settings, checkpoint: Path | None, *, valuation: str) -> Outcome:
     """What is worth least is dropped, and a recommender learns from the rest.
 
-    The share that is kept is ``s.share``; the oracle drops exactly what was planted.
+    Each of ``s.shares`` is tried, and the validation NDCG chooses one; all of them are counted in
+    the updates and seconds. The oracle drops exactly what was planted.
     """
     found = value(world, valuation, s)
-    weights = found.values if valuation == "oracle" else found.best(s.share, s.seed)
-    made = train(world, s, row_weights=weights, checkpoint=checkpoint)
-    return replace(made, updates=made.updates + found.updates, seconds=made.seconds + found.seconds)
+    if valuation == "oracle":
+        choices = [found.values]
+    else:
+        choices = [found.best(share, s.seed) for share in s.shares]
+    tried = [train(world, s, row_weights=w, checkpoint=checkpoint) for w in choices]
+    chosen = max(tried, key=lambda outcome: outcome.validation["NDCG"].mean())
+    return replace(
+        chosen,
+        updates=found.updates + sum(outcome.updates for outcome in tried),
+        seconds=found.seconds + sum(outcome.seconds for outcome in tried),
+    )
 
 
 METHODS: Mapping[str, Method] = {
@@ -134,19 +143,19 @@ METHODS: Mapping[str, Method] = {
     "til_ui": til_ui,
     "til_mi": til_mi,
     **{f"dvr_{metric.lower()}": partial(dvr, metric=metric) for metric in DIRECTIONS},
-    "alignment": partial(dropped, valuation="alignment"),
-    "random_drop": partial(dropped, valuation="random"),
-    "oracle": partial(dropped, valuation="oracle"),
+    **{f"drop_{valuation}": partial(dropped, valuation=valuation) for valuation in VALUATIONS},
 }
-"""By name, as in the tables."""
+"""By name; ``drop_`` and a valuation drops by it and trains again."""
 
 
 def names(world: World) -> list[str]:
     """The methods that have what they need in this world: labels, or categories."""
-    lacking = set() if world.noise is not None else {"oracle"}
-    if not world.log.genres.any():
-        lacking |= {f"dvr_{metric.lower()}" for metric in NEED_CATEGORIES}
-    return [name for name in METHODS if name not in lacking]
+    valued = valuations(world)
+    return [
+        name
+        for name in METHODS
+        if name.removeprefix("drop_") not in VALUATIONS or name.removeprefix("drop_") in valued
+    ]
 
 
 def _env(world: World, s: Settings) -> DataValuationEnv:
@@ -168,5 +177,6 @@ __all__ = [
     "dropped",
     "names",
     "train",
+    "valuations",
     "value",
 ]

@@ -40,8 +40,9 @@ class Settings:
     k: int = 20
     """Length of the lists."""
 
-    share: float = 0.77
-    """Of the training interactions, which methods that drop some keep; chosen on validation."""
+    shares: tuple[float, ...] = (0.77,)
+    """Of the training interactions, which methods that drop some keep: each is tried, and
+    validation chooses."""
     valuing_epochs: int = 10
     """Passes over the training data in which values add up."""
     episodes: int = 40
@@ -55,13 +56,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         least = {"batch": 2, "seed": 0, "most_updates": 0, "plain_epochs": 0}
-        for name in vars(self):
-            if name != "share" and getattr(self, name) < least.get(name, 1):
-                raise ValueError(
-                    f"{name} must be at least {least.get(name, 1)}, got {getattr(self, name)}."
-                )
-        if not 0 < self.share <= 1:
-            raise ValueError(f"share must be above 0 and at most 1, got {self.share}.")
+        for name, number in vars(self).items():
+            if name != "shares" and number < least.get(name, 1):
+                raise ValueError(f"{name} must be at least {least.get(name, 1)}, got {number}.")
+        if not self.shares or not all(0 < share <= 1 for share in self.shares):
+            raise ValueError(f"shares must be above 0 and at most 1, got {self.shares}.")
 
 
 @dataclass(frozen=True)

@@ -93,9 +93,8 @@ def loss(world: World, s: Settings) -> Found:
 
 def alignment(world: World, s: Settings) -> Found:
     """Gradient alignment (ours): :class:`AlignmentAgent`'s values."""
-    agent = AlignmentAgent(
-        _env(world, s, show_ids=True), AlignmentConfig(epochs=s.valuing_epochs, share=s.share)
-    )
+    env = _env(world, s, show_ids=True)
+    agent = AlignmentAgent(env, AlignmentConfig(epochs=s.valuing_epochs))
     agent.learn(seed=s.seed)
     assert agent.values is not None
     return agent.values, _batches(world, s)
