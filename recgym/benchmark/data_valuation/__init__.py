@@ -1,1 +1,1 @@
-"""Data valuation: the exhibits of its paper."""
+"""The bench of DataValuation, and the exhibits of its paper."""

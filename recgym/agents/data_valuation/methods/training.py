@@ -35,8 +35,9 @@ class Settings:
     """Positives of an update."""
     most_updates: int = 50_000
     """0 leaves the recommender at its initialisation."""
-    patience: int = 10
-    """Epochs without a better validation NDCG after which training ends."""
+    patience: int = 20
+    """Epochs without a better validation NDCG after which training ends. Where clicks were bought,
+    BPR learns those first and stands still for epochs before it learns what users like."""
     k: int = 20
     """Length of the lists."""
 
