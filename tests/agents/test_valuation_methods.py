@@ -56,7 +56,8 @@ def short_episodes(monkeypatch):
 ONCE = [
     name
     for name in methods.names(made())
-    if not name.startswith(("dvr", "drop")) or name in ("dvr_loss", "dvr_ndcg", "drop_alignment")
+    if not name.startswith(("dvr", "drop", "pris_uniform", "pris_popularity"))
+    or name in ("dvr_ndcg", "drop_alignment")
 ]
 
 
@@ -74,13 +75,13 @@ def test_every_method_ends_in_the_same_form(name, world):
 
 def test_training_learns_and_stops_when_validation_does(world):
     before = train(world, replace(SHORT, most_updates=0)).test["NDCG"].mean()
-    settings = replace(SHORT, most_updates=400, patience=4)
+    settings = replace(SHORT, most_updates=200, patience=4)
     after = train(world, settings)
     assert after.test["NDCG"].mean() > before + 0.03
     per_epoch = len(world.rows[0]) // SHORT.batch
-    assert after.updates == after.best_update + 4 * per_epoch < 400
-    again = train(world, settings)
-    np.testing.assert_array_equal(again.test["NDCG"], after.test["NDCG"])
+    assert after.updates == after.best_update + 4 * per_epoch < 200
+    one, again = (train(world, SHORT).test["NDCG"] for _ in range(2))
+    np.testing.assert_array_equal(one, again)
 
 
 @pytest.mark.parametrize("backbone", ["neumf", "lightgcn", "mgcf"])
@@ -89,9 +90,8 @@ def test_other_backbones_train(backbone):
     weights = np.ones(len(made().rows[0]))
     weights[::3] = 0
     world = made(backbone=backbone, warm_epochs=0)
-    for sampler in ("aobpr", "pris_cluster"):
-        outcome = train(world, settings, sampler=sampler, row_weights=weights)
-        assert np.isfinite(outcome.test["NDCG"]).all()
+    outcome = train(world, settings, sampler="pris_cluster", row_weights=weights)
+    assert np.isfinite(outcome.test["NDCG"]).all()
 
 
 @pytest.mark.parametrize("name", ["til_mi", "aobpr", "pris_cluster"])
@@ -161,7 +161,7 @@ def test_the_controllers_gradient_is_that_of_the_loss_after_the_virtual_step(kin
 
     gradient = til.gradient(learner, values, triplets, features).numpy()
     at, step = til.weights.values[0], 1e-2
-    for seed in range(3):
+    for seed in range(2):
         along = np.random.default_rng(seed).standard_normal(len(at)).astype(np.float32)
         along /= np.linalg.norm(along)
         if seed == 0:
@@ -204,9 +204,9 @@ class TestValues:
             found = value(world, name, SHORT)
             assert found.values.shape == world.rows[0].shape
             assert np.isfinite(found.values).all()
-            again = VALUATIONS[name](world, SHORT)
-            np.testing.assert_array_equal(again[0], found.values)
-            assert again[1] == found.updates
+        again = VALUATIONS["dvr_ndcg"](world, SHORT)
+        np.testing.assert_array_equal(again[0], found.values)
+        assert again[1] == found.updates
 
     def test_ppo_values_by_its_chances(self, world):
         found = value(world, "ppo", SHORT)

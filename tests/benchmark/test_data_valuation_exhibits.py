@@ -17,7 +17,7 @@ from recgym.evaluators.learner import Optimiser
 
 TABLE, OF_BACKBONES = valuation.TABLE, valuation.OF_BACKBONES
 VALUATIONS = valuation.VALUATIONS
-SHORT = Settings(batch=128, most_updates=30, k=5, valuing_epochs=1, plain_epochs=1)
+SHORT = Settings(batch=128, most_updates=8, k=5, valuing_epochs=1, plain_epochs=1)
 
 
 @pytest.fixture(autouse=True)
