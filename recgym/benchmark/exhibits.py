@@ -68,6 +68,7 @@ def write(
 _INFLUENCE = "recgym.benchmark.influence_path.exhibits"
 _HARM = "recgym.benchmark.harm_mitigation.exhibits"
 _SELECTION = "recgym.benchmark.data_selection.exhibits"
+_VALUATION = "recgym.benchmark.data_valuation.exhibits"
 EXHIBITS: Mapping[str, str] = {
     "influence-path-evaluators": _INFLUENCE,
     "influence-path-next-item": _INFLUENCE,
@@ -85,5 +86,8 @@ EXHIBITS: Mapping[str, str] = {
     "data-selection-speed": _SELECTION,
     "data-selection-theorems": _SELECTION,
     "data-valuation-signal": "recgym.benchmark.data_valuation.signal",
+    "data-valuation-methods": _VALUATION,
+    "data-valuation-backbones": _VALUATION,
+    "data-valuation-noise": _VALUATION,
 }
 """Modules that define ``exhibit(name, dataset, variant, tell) -> Exhibit``, by name."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recgym.agents.base import AgentConfig, AgentError
-from recgym.agents.data_valuation.valuing import ValuingAgent, check_share
+from recgym.agents.data_valuation.valuing import ValuingAgent, check_share, gathered
 from recgym.envs.data_valuation.dynamics import DataValuation
 
 
@@ -51,28 +51,17 @@ class AlignmentAgent(ValuingAgent):
         self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
     ) -> AlignmentAgent:
         """Watch plain BPR learn; ``total_timesteps`` batches in the place of ``config.epochs``."""
-        per_epoch = self.problem.stream(0).per_epoch
-        batches = total_timesteps or self.config.epochs * per_epoch
+        batches = total_timesteps or self.config.epochs * self.problem.stream(0).per_epoch
         params = replace(
             self.problem.params,
             show_alignment=True,
-            show_ids=True,
             metric="Loss",
             steps=batches,
             measure_every=batches,
         )
         watched = DataValuation(self.problem.world, params, "train")
         rng = np.random.default_rng(self.config.seed if seed is None else seed)
-        state = watched.start([watched.draw_task(rng, {})], [rng])
-        everything = np.ones((1, params.batch), dtype=np.float32)
-        total, count = np.zeros((2, len(watched.world.rows[0])))
-        for _ in range(batches):
-            seen = watched.observe(state)
-            rows = seen["row"][0]
-            total[rows] += seen["alignment"][0]
-            count[rows] += 1
-            state = watched.advanced(state, everything)
-        self.values = total / np.maximum(count, 1)
+        self.values = gathered(watched, lambda seen: seen["alignment"], batches, rng)
         return self
 
     def weights(self, observation: dict[str, np.ndarray]) -> np.ndarray:

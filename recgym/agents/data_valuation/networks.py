@@ -43,11 +43,10 @@ class SampleHead(nn.Module):
     def __init__(self, features: SampleFeatures, width: int):
         super().__init__()
         self.n, self.width = features.n, features.width
-        self.net = nn.Sequential(
-            nn.Linear(features.width + features.whole, width), nn.Tanh(), nn.Linear(width, 1)
-        )
-        nn.init.zeros_(self.net[2].weight)  # every sample starts with an even chance
-        nn.init.zeros_(self.net[2].bias)
+        first, last = nn.Linear(features.width + features.whole, width), nn.Linear(width, 1)
+        self.net = nn.Sequential(first, nn.Tanh(), last)
+        nn.init.zeros_(last.weight)  # every sample starts with an even chance
+        nn.init.zeros_(last.bias)
 
     def forward(self, features: Tensor) -> Tensor:
         samples, whole = features.split(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -58,3 +59,30 @@ def check_share(name: str, value: float) -> None:
     """Raises AgentError for what is not a share."""
     if not 0 <= value <= 1:
         raise AgentError(f"{name} must lie in [0, 1], got {value}.")
+
+
+def gathered(
+    problem: DataValuation,
+    value_of: Callable[[dict[str, np.ndarray]], np.ndarray],
+    batches: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """(R,) mean value of each training interaction while a recommender learns from all of them.
+
+    Args:
+        problem: its episodes are played, one after another.
+        value_of: an observation of one row → values (1, n) of the samples of its batch.
+        batches: how many are seen; an interaction that is in none is worth 0.
+        rng: draws the order of the data and the negatives.
+    """
+    everything = np.ones((1, problem.params.batch), dtype=problem.action_space.dtype)
+    total, count = np.zeros((2, len(problem.world.rows[0])))
+    state = None
+    for step in range(batches):
+        if state is None or step % problem.params.steps == 0:
+            state = problem.start([problem.draw_task(rng, {})], [rng])
+        rows = problem.batch(state)[1][0]
+        total[rows] += value_of(problem.observe(state))[0]
+        count[rows] += 1
+        state = problem.step(state, everything, [rng]).state
+    return total / np.maximum(count, 1)

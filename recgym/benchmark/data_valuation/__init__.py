@@ -1,1 +1,1 @@
-"""The bench of DataValuation."""
+"""The bench of DataValuation, and the exhibits of its paper."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.stats import rankdata
 
 from recgym.envs.data_valuation.state import DIRECTIONS
 from recgym.envs.data_valuation.worlds import World
 from recgym.evaluators import ranking
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NEED_CATEGORIES = ("CC", "ILD")
 TRIPLETS = 1 << 15  # of which vectors are gathered at a time
@@ -59,22 +65,38 @@ class Measure:
         return np.concatenate(parts)
 
     def _of_lists(self, values: np.ndarray, test: bool, names: tuple[str, ...]) -> dict[str, float]:
-        matrices = self.world.matrices
-        report = ranking.rank_all(
-            self.world.learner.scorer(values),
-            matrices["train"] + matrices["validation"] if test else matrices["train"],
-            matrices["test" if test else "validation"],
-            self.k,
-            categories=self.categories,
-        )
-        how = {
-            "Recall": lambda: report.recall().mean(),
-            "NDCG": lambda: report.ndcg().mean(),
-            "CC": lambda: report.category_coverage().mean(),
-            "ILD": lambda: report.intra_list_distance().mean(),
-            "Gini": report.gini,
-        }
-        return {name: float(how[name]()) for name in names}
+        report = ranked(self.world, self.world.learner.scorer(values), self.k, test=test)
+        return {name: float(np.mean(of_users(report, name))) for name in names}
+
+
+def ranked(
+    world: World, scorer: Callable[[Tensor], Tensor], k: int, *, test: bool
+) -> ranking.RankingReport:
+    """The lists of a recommender, which may be another than the world's, on either part.
+
+    Training interactions, planted ones too, are in no list; nor are those of the validation part in
+    lists for the test.
+    """
+    matrices, genres = world.matrices, world.log.genres
+    return ranking.rank_all(
+        scorer,
+        matrices["train"] + matrices["validation"] if test else matrices["train"],
+        matrices["test" if test else "validation"],
+        k,
+        categories=genres if genres.any() else None,
+    )
+
+
+def of_users(report: ranking.RankingReport, name: str) -> np.ndarray:
+    """(V,) a metric of DIRECTIONS by user; (1,) Gini, which is one number for all lists."""
+    how = {
+        "Recall": report.recall,
+        "NDCG": report.ndcg,
+        "CC": report.category_coverage,
+        "ILD": report.intra_list_distance,
+        "Gini": lambda: np.array([report.gini()]),
+    }
+    return how[name]()
 
 
 def separation(kept: np.ndarray, planted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -144,14 +144,23 @@ class World:
     @functools.cached_property
     def learner(self) -> Learner:
         """The recommender at its initialisation, and what training does to it."""
+        return self.new_learner()
+
+    def new_learner(self, seed: int = SPLIT_SEED, rows: np.ndarray | None = None) -> Learner:
+        """A recommender of its own, with another initialisation.
+
+        Args:
+            rows: training interactions that make its graph, if it has one; None for all.
+        """
         import torch
 
         from recgym.models import collaborative_class
 
         kind = collaborative_class(self.backbone)
         model = kind(kind.Config(self.log.n_users, self.log.n_items, self.width))
-        model.initialise(torch.Generator().manual_seed(SPLIT_SEED))
-        user, item, _ = self.rows
+        model.initialise(torch.Generator().manual_seed(seed))
+        at = slice(None) if rows is None else rows
+        user, item = (column[at] for column in self.rows[:2])
         model.with_graph(torch.from_numpy(user), torch.from_numpy(item))
         return Learner.of(model, self.optimiser)
 

@@ -6,7 +6,14 @@
 >>> weights = learner.step(weights, triplets, kept)
 """
 
-from recgym.evaluators.learner.learner import Learner, Optimiser, Signals, Triplets, Weights
+from recgym.evaluators.learner.learner import (
+    Learner,
+    Optimiser,
+    Signals,
+    Triplets,
+    Weights,
+    adam,
+)
 from recgym.evaluators.learner.stacked import StackedMF
 
-__all__ = ["Learner", "Optimiser", "Signals", "StackedMF", "Triplets", "Weights"]
+__all__ = ["Learner", "Optimiser", "Signals", "StackedMF", "Triplets", "Weights", "adam"]

@@ -41,6 +41,17 @@ class Triplets:
     item: np.ndarray  # (B, n) int64
     negative: np.ndarray  # (B, n) int64
 
+    @staticmethod
+    def with_many(user: np.ndarray, item: np.ndarray, negatives: np.ndarray) -> Triplets:
+        """One batch (1, n·m) of pairs (n,) with m negatives (n, m) each, pair by pair.
+
+        With weights w that add up to 1 for each pair, :meth:`Learner.step` is on the mean over
+        pairs of Σ_j w_j (−log σ(x_ui − x_uj)).
+        """
+        m = negatives.shape[1]
+        columns = (np.repeat(user, m), np.repeat(item, m), negatives.ravel())
+        return Triplets(*(c[None] for c in columns))
+
     def for_rows(self, rows: int) -> Triplets:
         """One batch (1, n) for so many rows, without a copy."""
         columns = (self.user, self.item, self.negative)
@@ -161,34 +172,18 @@ class Learner:
         return np.stack(found)
 
     def step(self, weights: Weights, triplets: Triplets, kept: np.ndarray) -> Weights:
-        """One step of Adam on Σ s ℓ / max(1, Σ s), s = ``kept`` (B, n) in [0, 1].
+        """One step of Adam on Σ s ℓ / max(1, Σ s), s = ``kept`` (B, n) of at least 0.
 
         A row that keeps nothing learns nothing: its weights stay as they are, decay included.
         """
         kept = np.asarray(kept, dtype=np.float32)
         idle = ~(kept > 0).any(axis=1)
-        moved = self._adam(weights, self.gradient(weights.values, triplets, kept))
+        moved = adam(weights, self.gradient(weights.values, triplets, kept), self.optimiser)
         if not idle.any():
             return moved
         for name in ("values", "first", "second", "steps"):
             getattr(moved, name)[idle] = getattr(weights, name)[idle]
         return moved
-
-    def _adam(self, weights: Weights, gradient: Tensor) -> Weights:
-        o, (b1, b2) = self.optimiser, self.optimiser.betas
-        steps = weights.steps + 1
-        values, first, second = (
-            torch.from_numpy(a) for a in (weights.values, weights.first, weights.second)
-        )
-        gradient.add_(values, alpha=o.weight_decay)
-        first = torch.lerp(first, gradient, 1 - b1)
-        second = second.mul(b2).addcmul_(gradient, gradient, value=1 - b2)
-        scale = torch.as_tensor(np.sqrt(1 - b2**steps), dtype=torch.float32)[:, None]
-        rate = torch.as_tensor(o.learning_rate / (1 - b1**steps), dtype=torch.float32)[:, None]
-        # gradient's memory is free now
-        torch.sqrt(second, out=gradient).div_(scale).add_(o.epsilon)
-        torch.div(first, gradient, out=gradient).mul_(-rate).add_(values)
-        return Weights(gradient.numpy(), first.numpy(), second.numpy(), steps)
 
     def scorer(self, values: np.ndarray) -> Callable[[Tensor], Tensor]:
         """Users (V,) → scores (V, N) under one row of parameters (P,), for ranking."""
@@ -231,3 +226,21 @@ class Learner:
             norms = (of_user.norm(dim=1), *of_item.norm(dim=1).split(len(user)))
         loss = -logsigmoid(positive - other)
         return tuple(t.numpy() for t in (positive, other, loss, *norms))
+
+
+def adam(weights: Weights, gradient: Tensor, optimiser: Optimiser) -> Weights:
+    """One step against a gradient (B, P), whose memory is used."""
+    b1, b2 = optimiser.betas
+    steps = weights.steps + 1
+    values, first, second = (
+        torch.from_numpy(a) for a in (weights.values, weights.first, weights.second)
+    )
+    gradient.add_(values, alpha=optimiser.weight_decay)
+    first = torch.lerp(first, gradient, 1 - b1)
+    second = second.mul(b2).addcmul_(gradient, gradient, value=1 - b2)
+    scale = torch.as_tensor(np.sqrt(1 - b2**steps), dtype=torch.float32)[:, None]
+    rate = torch.as_tensor(optimiser.learning_rate / (1 - b1**steps), dtype=torch.float32)[:, None]
+    # gradient's memory is free now
+    torch.sqrt(second, out=gradient).div_(scale).add_(optimiser.epsilon)
+    torch.div(first, gradient, out=gradient).mul_(-rate).add_(values)
+    return Weights(gradient.numpy(), first.numpy(), second.numpy(), steps)

@@ -1,0 +1,242 @@
+"""What the paper on data valuation shows: Tables 2 to 4, and noise whose labels are known.
+
+Every method trains a recommender to convergence, by the same rule (see
+:mod:`recgym.agents.data_valuation.methods.training`), and the test part is looked at once. A run of
+a method and a seed is kept in the cache, so a study that was stopped goes on where it was; so does
+a long run, from its last epoch. Seeds make another initialisation, other orders and negatives, and
+other valuations of the same split and the same noise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recgym.agents.data_valuation import methods as registry
+from recgym.agents.data_valuation.methods import METHODS, Settings
+from recgym.benchmark import figures, scoring
+from recgym.benchmark.exhibits import Exhibit, Tell
+from recgym.benchmark.suites import Metric
+from recgym.data.paths import cache_dir
+from recgym.data.planted import NOISES
+from recgym.envs.data_valuation.worlds import World, resolve
+from recgym.models.arrays import kept
+
+DEFAULT = "ml-latest-small"
+SEEDS = (0, 1, 2, 3, 4)
+FEW_SEEDS = (0, 1, 2)
+SETTINGS = Settings()
+SHARES = (0.95, 0.9, 0.77)  # of clean data, to choose from on validation
+LISTS = ("Recall", "NDCG", "CC", "ILD", "Gini")  # in the order of the tables
+BETTER = ("Recall", "NDCG")
+COSTS = ("updates", "best_update", "seconds")
+TABLE = (
+    "untrained", "bpr", "wbpr", "aobpr",
+    "pris_uniform", "pris_popularity", "pris_cluster", "pris_cluster_popularity",
+    "t_ce", "r_ce", "til_ui", "til_mi",
+    "dvr_loss", "dvr_recall", "dvr_ndcg", "dvr_cc", "dvr_ild", "dvr_gini",
+    "drop_random", "drop_alignment", "drop_oracle",
+)  # fmt: skip
+BACKBONES = ("neumf", "lightgcn", "mgcf")
+OF_BACKBONES = ("bpr", "til_mi", "dvr_ndcg")
+VALUATIONS = (
+    "random", "popularity", "cooccurrence", "loss", "dvr_loss", "dvr_ndcg", "ppo", "alignment",
+    "oracle",
+)  # fmt: skip
+BASE, BOUND = "bpr", "drop_oracle"
+FORMAT = 1  # of what is cached; change it with what a method computes
+Row = dict[str, Any]
+Run = Mapping[str, np.ndarray]
+"""``test_`` and ``validation_`` with a metric: (V,) by user or (1,); costs (1,)."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A data set, and what tells of progress."""
+
+    dataset: str
+    variant: str
+    tell: Tell
+
+    def world(self, noise: str | None = None, backbone: str = "mf") -> World:
+        return resolve(self.dataset, self.variant, noise=noise, backbone=backbone)
+
+
+def methods(place: Place) -> Exhibit:
+    """Tables 2 to 4: every method on the data as they are, with matrix factorisation.
+
+    Diversity and fairness can be won by not learning: they stand beside accuracy, and beside the
+    recommender before its training. ``lead`` is over plain BPR, user by user.
+    """
+    world = place.world()
+    names = _known(world, TABLE)
+    settings = replace(SETTINGS, shares=SHARES)
+    frame = pd.DataFrame(_table(place, world, names, SEEDS, settings))
+    title = f"Methods of training on {place.dataset}"
+    return Exhibit(title, {"methods": frame}, {"methods": _picture(frame, place.dataset)})
+
+
+def backbones(place: Place) -> Exhibit:
+    """Table 2 for the other recommenders, with the methods that the paper makes most of."""
+    rows: list[Row] = []
+    for backbone in BACKBONES:
+        world = place.world(backbone=backbone)
+        found = _table(place, world, _known(world, OF_BACKBONES), FEW_SEEDS, SETTINGS)
+        rows += [{"backbone": backbone, **row} for row in found]
+    frame = pd.DataFrame(rows)
+    return Exhibit(f"Other recommenders on {place.dataset}", {"backbones": frame})
+
+
+def noise(place: Place) -> Exhibit:
+    """Each valuation where it is known what was planted: AUC, and what dropping by it brings.
+
+    ``auc`` is the chance that a true interaction is worth more than a planted one, .5 by chance.
+    ``recovered`` has the test metric after dropping the least valuable share (``value``), its lead
+    over BPR on everything, and that lead as a share of the oracle's, ``recovered``, whose interval
+    takes the oracle's lead as given.
+    """
+    aucs: list[Row] = []
+    gains: list[Row] = []
+    for number, kind in enumerate(NOISES):
+        world = place.world(noise=kind)
+        valued = [name for name in VALUATIONS if name in registry.valuations(world)]
+        for name in valued:
+            place.tell(kind, name, (number + valued.index(name) / len(valued)) / len(NOISES))
+            found = [
+                registry.value(world, name, replace(SETTINGS, seed=seed)).auc(world.rows[2])
+                for seed in SEEDS
+            ]
+            keys = {"noise": kind, "valuation": name, "metric": "AUC"}
+            aucs.append({**keys, **_estimated([np.array([auc]) for auc in found])})
+        names = [BASE, *(f"drop_{name}" for name in valued)]
+        runs = _runs(place, world, names, SEEDS, SETTINGS)
+        gains += [{"noise": kind, **row} for row in _recovered(runs)]
+    frames = {"auc": pd.DataFrame(aucs), "recovered": pd.DataFrame(gains)}
+    shown = frames["auc"].rename(columns={"valuation": "agent", "noise": "setting"})
+    metric = Metric("AUC", "AUC against planted noise", +1)
+    picture = figures.dots(shown, [metric], list(NOISES))
+    return Exhibit(f"Planted noise in {place.dataset}", frames, {"auc": picture})
+
+
+def _recovered(runs: Mapping[str, Sequence[Run]]) -> Iterable[Row]:
+    for metric in BETTER:
+        key = f"test_{metric}"
+        base = [run[key] for run in runs[BASE]]
+        bound = scoring.paired_difference([run[key] for run in runs[BOUND]], base).value
+        for name, mine in runs.items():
+            values = [run[key] for run in mine]
+            row = {"method": name, "metric": metric, **_estimated(values)}
+            lead = scoring.paired_difference(values, base)
+            row |= {"lead": lead.value, "lead_low": lead.low, "lead_high": lead.high}
+            # without a lead of the oracle there is nothing to recover
+            scale = bound if bound > 0 else np.nan
+            ends = np.array([lead.value, lead.low, lead.high]) / scale
+            row |= dict(zip(("recovered", "recovered_low", "recovered_high"), ends, strict=True))
+            yield row
+
+
+def _table(
+    place: Place,
+    world: World,
+    names: Sequence[str],
+    seeds: Sequence[int],
+    settings: Settings,
+) -> Iterable[Row]:
+    runs = _runs(place, world, names, seeds, settings)
+    for name, mine in runs.items():
+        for metric in LISTS:
+            key = f"test_{metric}"
+            if key not in mine[0]:
+                continue
+            values = [run[key] for run in mine]
+            row = {"method": name, "metric": metric, **_estimated(values)}
+            if BASE in runs:
+                lead = scoring.paired_difference(values, [run[key] for run in runs[BASE]])
+                row |= {"lead": lead.value, "lead_low": lead.low, "lead_high": lead.high}
+            yield row
+        for metric in ("validation_NDCG", *COSTS):
+            yield {"method": name, "metric": metric, **_estimated([run[metric] for run in mine])}
+
+
+def _runs(
+    place: Place,
+    world: World,
+    names: Sequence[str],
+    seeds: Sequence[int],
+    settings: Settings,
+) -> dict[str, list[Run]]:
+    """method → its runs; seeds outside, so that a study that is stopped has whole seeds."""
+    found: dict[str, list[Run]] = {name: [] for name in names}
+    for number, seed in enumerate(seeds):
+        for at, name in enumerate(names):
+            place.tell(
+                world.noise or world.backbone,
+                f"{name}, seed {seed}",
+                (number + at / len(names)) / len(seeds),
+            )
+            found[name].append(run(world, name, replace(settings, seed=seed)))
+    return found
+
+
+def run(world: World, name: str, settings: Settings) -> Run:
+    """One method with one seed, from the cache if it is there."""
+    key = json.dumps([FORMAT, world.fingerprint, name, asdict(settings)])
+    digest = hashlib.sha256(key.encode()).hexdigest()[:24]
+    checkpoint = cache_dir() / "valuation" / f"unfinished-{digest}.safetensors"
+
+    def make() -> dict[str, np.ndarray]:
+        made = METHODS[name](world, settings, checkpoint)
+        return {
+            **{f"validation_{metric}": values for metric, values in made.validation.items()},
+            **{f"test_{metric}": values for metric, values in made.test.items()},
+            **{cost: np.array([float(getattr(made, cost))]) for cost in COSTS},
+        }
+
+    return kept("valuation", f"run {key}".encode(), make)
+
+
+def _estimated(values: Sequence[np.ndarray]) -> Row:
+    """Mean with its 95 % interval over seeds, and over users where there is a number of each."""
+    e = scoring.estimate(values)
+    return {
+        "value": e.value,
+        "low": e.low,
+        "high": e.high,
+        "seeds": e.seeds,
+        "users": values[0].size,
+    }
+
+
+def _known(world: World, names: Sequence[str]) -> list[str]:
+    """Those that have what they need in this world."""
+    possible = registry.names(world)
+    return [name for name in names if name in possible]
+
+
+def _picture(frame: pd.DataFrame, dataset: str) -> Any:
+    shown = frame.rename(columns={"method": "agent"}).assign(setting=dataset)
+    present = set(frame["metric"])
+    metrics = [
+        Metric(name, f"{name}@{SETTINGS.k}", -1 if name == "Gini" else +1)
+        for name in ("NDCG", "Recall", "CC", "ILD", "Gini")
+        if name in present
+    ]
+    return figures.dots(shown, metrics, [dataset])
+
+
+_MAKE: Mapping[str, Callable[[Place], Exhibit]] = {
+    "data-valuation-methods": methods,
+    "data-valuation-backbones": backbones,
+    "data-valuation-noise": noise,
+}
+
+
+def exhibit(name: str, dataset: str | None, variant: str, tell: Tell) -> Exhibit:
+    """An exhibit by its name in :data:`recgym.benchmark.exhibits.EXHIBITS`."""
+    return _MAKE[name](Place(dataset or DEFAULT, variant, tell))

@@ -1,0 +1,252 @@
+"""Methods of Table 2: one training for all, TIL's controller, values, on a world of 60 users."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from recgym.agents.data_valuation import methods
+from recgym.agents.data_valuation.methods import METHODS, VALUATIONS, Settings, train, value
+from recgym.agents.data_valuation.methods import training as of_training
+from recgym.agents.data_valuation.methods.til import TILMI, TILUI, TILConfig, summed
+from recgym.agents.data_valuation.methods.training import Batch, Weighting
+from recgym.data import InteractionLog
+from recgym.envs.data_valuation.worlds import World
+from recgym.evaluators.learner import Optimiser
+from recgym.models.store import StoreError
+
+USERS, ITEMS = 60, 80
+SHORT = Settings(
+    batch=128,
+    most_updates=12,
+    k=5,
+    valuing_epochs=1,
+    episodes=1,
+    timesteps=400,
+    plain_epochs=1,
+    ramp_epochs=1,
+)
+
+
+def made(**arguments) -> World:
+    """Two tastes: even users like the first half of the items."""
+    rng = np.random.default_rng(0)
+    user = np.repeat(np.arange(USERS), 15)
+    item = np.concatenate([rng.permutation(ITEMS // 2)[:15] for _ in range(USERS)])
+    item = item + (user % 2) * (ITEMS // 2)
+    order = np.tile(np.arange(15), USERS)
+    log = InteractionLog.from_columns("two tastes", user, item, order=order)
+    settings = {"noise": "uniform", "width": 8, "warm_epochs": 2, "warm_batch": 128}
+    return World("two tastes", log, optimiser=Optimiser(0.02), **{**settings, **arguments})
+
+
+@pytest.fixture(scope="module")
+def world():
+    return made()
+
+
+@pytest.fixture(autouse=True)
+def short_episodes(monkeypatch):
+    monkeypatch.setattr(methods.values, "STEPS", 10)
+
+
+ONCE = [
+    name
+    for name in methods.names(made())
+    if not name.startswith(("dvr", "drop", "pris_uniform", "pris_popularity"))
+    or name in ("dvr_ndcg", "drop_alignment")
+]
+
+
+@pytest.mark.parametrize("name", ONCE)
+def test_every_method_ends_in_the_same_form(name, world):
+    outcome = METHODS[name](world, SHORT, None)
+    for metrics in (outcome.validation, outcome.test):
+        assert set(metrics) == {"Recall", "NDCG", "Gini"}  # this world has no categories
+        assert metrics["NDCG"].shape == (USERS,)
+        assert metrics["Gini"].shape == (1,)
+        assert all(np.isfinite(values).all() for values in metrics.values())
+    assert outcome.best_update <= 12 <= outcome.updates or name == "untrained"
+    assert outcome.seconds > 0
+
+
+def test_training_learns_and_stops_when_validation_does(world):
+    before = train(world, replace(SHORT, most_updates=0)).test["NDCG"].mean()
+    settings = replace(SHORT, most_updates=200, patience=4)
+    after = train(world, settings)
+    assert after.test["NDCG"].mean() > before + 0.03
+    per_epoch = len(world.rows[0]) // SHORT.batch
+    assert after.updates == after.best_update + 4 * per_epoch < 200
+    one, again = (train(world, SHORT).test["NDCG"] for _ in range(2))
+    np.testing.assert_array_equal(one, again)
+
+
+@pytest.mark.parametrize("backbone", ["neumf", "lightgcn", "mgcf"])
+def test_other_backbones_train(backbone):
+    settings = replace(SHORT, most_updates=2)
+    weights = np.ones(len(made().rows[0]))
+    weights[::3] = 0
+    world = made(backbone=backbone, warm_epochs=0)
+    outcome = train(world, settings, sampler="pris_cluster", row_weights=weights)
+    assert np.isfinite(outcome.test["NDCG"]).all()
+
+
+@pytest.mark.parametrize("name", ["til_mi", "aobpr", "pris_cluster"])
+def test_an_interrupted_training_ends_as_one_that_was_not(name, world, tmp_path, monkeypatch):
+    settings, file = replace(SHORT, most_updates=24), tmp_path / "training.safetensors"
+    whole = METHODS[name](world, settings, None)
+    measure, epochs = of_training._Training._measure, []
+
+    def interrupted(self, state):
+        measure(self, state)
+        epochs.append(state.epoch)
+        if len(epochs) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(of_training._Training, "_measure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        METHODS[name](world, settings, file)
+    assert file.is_file()
+    with pytest.raises(StoreError, match="another training"):
+        METHODS[name](world, replace(settings, seed=1), file)
+    outcome = METHODS[name](world, settings, file)
+    assert epochs == [1, 2, 3, 3, 4]
+    np.testing.assert_array_equal(outcome.test["NDCG"], whole.test["NDCG"])
+    assert outcome.updates == whole.updates
+    assert not file.exists()
+
+
+def test_what_weighs_nothing_is_not_learnt_from(world):
+    """Weights of the batch and weights of rows are one thing; rows of weight 0 are never seen."""
+    planted, seen = world.rows[2], []
+
+    class Watching(Weighting):
+        def weigh(self, batch, rng):
+            seen.append(batch.rows)
+            return np.ones(len(batch.rows))
+
+    train(world, SHORT, row_weights=1.0 - planted, weighting=Watching())
+    assert not planted[np.concatenate(seen)].any()
+
+    class Half(Weighting):
+        def weigh(self, batch, rng):
+            return np.where(batch.rows % 2, 0.5, 1.0)
+
+    rows = np.arange(len(planted))
+    one = train(world, SHORT, weighting=Half())
+    other = train(world, SHORT, row_weights=np.where(rows % 2, 0.5, 1.0))
+    np.testing.assert_array_equal(one.test["NDCG"], other.test["NDCG"])
+
+
+@pytest.mark.parametrize("kind", [TILUI, TILMI])
+@pytest.mark.parametrize("backbone", ["mf", "neumf"])
+def test_the_controllers_gradient_is_that_of_the_loss_after_the_virtual_step(kind, backbone):
+    """Against central differences, with a step that is long enough to be seen in float32."""
+    world = made(backbone=backbone, warm_epochs=0)
+    til = kind(world, TILConfig(hidden=6, virtual_rate=0.05, plain_epochs=0))
+    learner, rng = world.new_learner(3), np.random.default_rng(0)
+    values = learner.start().values
+    til.start_epoch(0, np.ascontiguousarray(values[0, -ITEMS * 8 :].reshape(ITEMS, 8)), rng)
+    triplets = world.validation_triplets
+    features = til.features(learner, values, triplets)
+
+    def ahead(parameters) -> float:
+        with torch.no_grad():
+            w = til.controlled(torch.from_numpy(parameters), features).numpy()[None]
+        moved = values - til.config.virtual_rate * summed(learner, values, triplets, w)
+        return float(learner.losses(moved, triplets).sum(dtype=np.float64))
+
+    gradient = til.gradient(learner, values, triplets, features).numpy()
+    at, step = til.weights.values[0], 1e-2
+    for seed in range(2):
+        along = np.random.default_rng(seed).standard_normal(len(at)).astype(np.float32)
+        along /= np.linalg.norm(along)
+        if seed == 0:
+            along = gradient / np.linalg.norm(gradient)
+        difference = (ahead(at + step * along) - ahead(at - step * along)) / (2 * step)
+        assert gradient @ along == pytest.approx(difference, rel=0.03, abs=2e-3 * abs(difference))
+    assert np.linalg.norm(gradient) > 0
+
+
+def test_the_controller_lowers_the_loss_ahead(world):
+    """On one batch again and again, with the recommender as it is."""
+    til = TILUI(world, TILConfig(virtual_rate=0.01, learning_rate=0.01))
+    learner, triplets = world.new_learner(0), world.validation_triplets
+    values = learner.start().values
+    til.start_epoch(0, np.ones((ITEMS, 8), dtype=np.float32), np.random.default_rng(0))
+    batch = Batch(learner, values, triplets, np.zeros(triplets.user.shape[1], dtype=int), 0)
+    losses = []
+    for _ in range(20):
+        w = til.weigh(batch, np.random.default_rng(0))[None]
+        moved = values - 0.01 * summed(learner, values, triplets, w)
+        losses.append(learner.losses(moved, triplets).sum())
+    assert w.min() >= 0
+    assert losses[-1] < losses[0]
+
+
+def test_validation_chooses_how_much_is_dropped(world):
+    tried = [METHODS["drop_random"](world, replace(SHORT, shares=(x,)), None) for x in (0.9, 0.2)]
+    both = METHODS["drop_random"](world, replace(SHORT, shares=(0.9, 0.2)), None)
+    best = max(tried, key=lambda outcome: outcome.validation["NDCG"].mean())
+    np.testing.assert_array_equal(both.test["NDCG"], best.test["NDCG"])
+    assert both.updates == sum(outcome.updates for outcome in tried)
+
+
+class TestValues:
+    def test_every_valuation_has_a_value_for_each_interaction(self, world):
+        names = methods.valuations(world)
+        assert {"dvr_ndcg", "oracle"} <= set(names)
+        assert "dvr_cc" not in names
+        for name in ("random", "popularity", "cooccurrence", "loss", "alignment", "dvr_ndcg"):
+            found = value(world, name, SHORT)
+            assert found.values.shape == world.rows[0].shape
+            assert np.isfinite(found.values).all()
+        again = VALUATIONS["dvr_ndcg"](world, SHORT)
+        np.testing.assert_array_equal(again[0], found.values)
+        assert again[1] == found.updates
+
+    def test_ppo_values_by_its_chances(self, world):
+        found = value(world, "ppo", SHORT)
+        assert 0 <= found.values.min() <= found.values.max() <= 1
+        assert found.updates == 400 + len(world.rows[0]) // SHORT.batch
+
+    def test_cooccurrence_and_the_oracle_tell_uniform_noise(self, world):
+        planted = world.rows[2]
+        assert value(world, "oracle", SHORT).auc(planted) == 1
+        assert value(world, "cooccurrence", SHORT).auc(planted) > 0.75
+        assert value(world, "random", SHORT).auc(planted) == pytest.approx(0.5, abs=0.07)
+
+    def test_equals_are_kept_by_lot(self, world):
+        """In the order of the data planted ones stand last; that must tell nothing."""
+        n = len(world.rows[0])
+        kept = methods.Valuation(np.zeros(n), 0, 0.0).best(0.5, seed=0)
+        assert kept.sum() == round(n / 2)
+        assert kept[world.rows[2]].mean() == pytest.approx(0.5, abs=0.12)
+
+    def test_worlds_without_labels(self):
+        clean = made(noise=None)
+        assert "drop_oracle" not in methods.names(clean)
+        assert {"dvr_ild", "drop_dvr_ild"}.isdisjoint(methods.names(clean))
+        assert {"bpr", "dvr_gini", "drop_random"} <= set(methods.names(clean))
+        with pytest.raises(ValueError, match="nothing was"):
+            value(clean, "oracle", SHORT)
+        with pytest.raises(ValueError, match="valuation must be one of"):
+            value(clean, "wisdom", SHORT)
+
+
+def test_refusals(world):
+    n = len(world.rows[0])
+    for bad in (np.full(n, -1.0), np.full(n, np.nan), np.ones(3)):
+        with pytest.raises(ValueError, match="row_weights"):
+            train(world, SHORT, row_weights=bad)
+    with pytest.raises(ValueError, match="all 0"):
+        train(world, SHORT, row_weights=np.zeros(n))
+    with pytest.raises(ValueError, match="sampler must be one of"):
+        train(world, SHORT, sampler="best")
+    with pytest.raises(ValueError, match="patience"):
+        Settings(patience=0)
+    with pytest.raises(ValueError, match="shares"):
+        Settings(shares=(1.5,))

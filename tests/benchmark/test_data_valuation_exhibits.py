@@ -1,0 +1,147 @@
+"""The exhibits of the paper on data valuation, on a world of 60 users and a few updates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recgym.agents.data_valuation.methods import METHODS, Settings
+from recgym.benchmark import exhibits
+from recgym.benchmark.data_valuation import exhibits as valuation
+from recgym.data import InteractionLog
+from recgym.envs.data_valuation.worlds import World
+from recgym.evaluators.learner import Optimiser
+
+TABLE, OF_BACKBONES = valuation.TABLE, valuation.OF_BACKBONES
+VALUATIONS = valuation.VALUATIONS
+SHORT = Settings(batch=128, most_updates=8, k=5, valuing_epochs=1, plain_epochs=1)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch, tmp_path):
+    monkeypatch.setenv("RECGYM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(valuation, "SETTINGS", SHORT)
+    monkeypatch.setattr(valuation, "SEEDS", (0, 1))
+    monkeypatch.setattr(valuation, "FEW_SEEDS", (0,))
+    monkeypatch.setattr(valuation, "SHARES", (0.9,))
+    monkeypatch.setattr(valuation, "TABLE", ("bpr", "wbpr", "dvr_cc", "drop_random", "drop_oracle"))
+    monkeypatch.setattr(valuation, "OF_BACKBONES", ("bpr", "r_ce"))
+    monkeypatch.setattr(valuation, "BACKBONES", ("neumf",))
+    monkeypatch.setattr(valuation, "VALUATIONS", ("random", "cooccurrence", "oracle"))
+    monkeypatch.setattr(valuation, "NOISES", ("uniform", "spam"))
+    monkeypatch.setattr(valuation.Place, "world", lambda self, **given: made(**given))
+
+
+def made(noise=None, backbone="mf") -> World:
+    """Two tastes: even users like the first half of the items."""
+    rng = np.random.default_rng(0)
+    user = np.repeat(np.arange(60), 15)
+    item = np.concatenate([rng.permutation(40)[:15] for _ in range(60)]) + (user % 2) * 40
+    log = InteractionLog.from_columns("tastes", user, item, order=np.tile(np.arange(15), 60))
+    return World("tastes", log, noise, 0.3, backbone, 8, Optimiser(0.02), warm_epochs=0)
+
+
+@pytest.fixture
+def place():
+    return valuation.Place("tastes", "clean", lambda what, stage, share: None)
+
+
+def test_methods_have_their_numbers_and_leads(place):
+    frame = valuation.methods(place).frames["methods"]
+    # this world has no categories and no labels
+    assert list(dict.fromkeys(frame["method"])) == ["bpr", "wbpr", "drop_random"]
+    assert set(frame["metric"]) == {
+        "Recall", "NDCG", "Gini", "validation_NDCG", "updates", "best_update", "seconds"
+    }  # fmt: skip
+    table = frame.set_index(["method", "metric"])
+    ndcg = [valuation.run(made(), "wbpr", replace(SHORT, seed=s, shares=(0.9,))) for s in (0, 1)]
+    assert table.loc[("wbpr", "NDCG"), "value"] == pytest.approx(
+        np.mean([run["test_NDCG"] for run in ndcg])
+    )
+    assert table.loc[("bpr", "NDCG"), "lead"] == 0
+    values = table["value"]
+    assert table.loc[("wbpr", "NDCG"), "lead"] == pytest.approx(
+        values["wbpr", "NDCG"] - values["bpr", "NDCG"]
+    )
+    assert ((frame["low"] <= frame["value"]) & (frame["value"] <= frame["high"])).all()
+
+
+def test_a_study_that_was_stopped_goes_on(place, monkeypatch):
+    whole = METHODS["wbpr"]
+
+    def stopped(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(METHODS, "wbpr", stopped)  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        valuation.methods(place)
+    ran = []
+    for name in ("bpr", "wbpr", "drop_random"):
+        method = whole if name == "wbpr" else METHODS[name]
+
+        def watched(*given, name=name, method=method):
+            ran.append((name, given[1].seed))
+            return method(*given)
+
+        monkeypatch.setitem(METHODS, name, watched)  # type: ignore[arg-type]
+    frame = valuation.methods(place).frames["methods"]
+    assert ("bpr", 0) not in ran
+    assert len(ran) == 5
+    pd.testing.assert_frame_equal(valuation.methods(place).frames["methods"], frame)
+    assert len(ran) == 5
+
+
+def test_noise_ranks_between_chance_and_the_oracle(place):
+    frames = valuation.noise(place).frames
+    auc = frames["auc"].set_index(["noise", "valuation"])["value"]
+    assert (auc.xs("oracle", level="valuation") == 1).all()
+    assert (auc.xs("random", level="valuation") - 0.5).abs().max() < 0.1
+    assert auc["uniform", "cooccurrence"] > 0.75
+    assert set(frames["recovered"]["method"]) == {
+        "bpr", "drop_random", "drop_cooccurrence", "drop_oracle"
+    }  # fmt: skip
+
+
+def test_what_is_recovered_is_a_share_of_the_oracles_lead():
+    rng = np.random.default_rng(0)
+    base = [rng.random(40) for _ in range(3)]
+
+    def runs(gain):
+        return [{f"test_{metric}": values + gain for metric in valuation.BETTER} for values in base]
+
+    names = {"bpr": runs(0.0), "drop_loss": runs(0.1), "drop_oracle": runs(0.4)}
+    frame = pd.DataFrame(valuation._recovered(names)).set_index(["metric", "method"])
+    of_loss = frame.loc[("NDCG", "drop_loss")]
+    assert of_loss["lead"] == pytest.approx(0.1)
+    assert of_loss["recovered"] == pytest.approx(0.25)
+    assert of_loss["recovered_low"] == pytest.approx(0.25)  # the same lead for every user
+    names["drop_oracle"] = runs(-0.1)
+    frame = pd.DataFrame(valuation._recovered(names))
+    assert frame["recovered"].isna().all()  # nothing was there to recover
+
+
+def test_other_backbones(place):
+    frame = valuation.backbones(place).frames["backbones"]
+    assert set(frame["backbone"]) == {"neumf"}
+    assert set(frame["method"]) == {"bpr", "r_ce"}
+
+
+def test_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(valuation, "SEEDS", (0,))
+    written = exhibits.write("data-valuation-noise", tmp_path)
+    assert {path.name for path in written} == {"auc.csv", "recovered.csv", "auc.png", "report.html"}
+    assert "AUC" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    figure = valuation.methods(valuation.Place("tastes", "clean", lambda *told: None)).figures
+    assert [axis.get_title(loc="left") for axis in figure["methods"].axes] == [
+        "NDCG@5 ↑", "Recall@5 ↑", "Gini@5 ↓"
+    ]  # fmt: skip
+
+
+def test_every_name_of_the_tables_is_known():
+    known = set(METHODS)
+    assert {*TABLE, *OF_BACKBONES} <= known
+    assert {f"drop_{name}" for name in VALUATIONS} <= known
+    assert {valuation.BASE, valuation.BOUND} <= known
