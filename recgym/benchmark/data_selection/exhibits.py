@@ -45,7 +45,8 @@ def world(users: int, recommender: str, prior_name: str, seed: int, width: int =
     made = simulate(seed, 2 * users + 40, users, per_user=(5, 20))
     long = np.flatnonzero(np.bincount(made.log.user, minlength=made.log.n_users) >= 3)
     edges = [users, 2 * users, 2 * users + 10]
-    parts = dict(zip(("public", "train", "validation", "test"), np.split(long, edges), strict=True))
+    names = ("public", "train", "validation", "test")
+    parts: dict[str, np.ndarray] = dict(zip(names, np.split(long, edges), strict=True))
     settings = {"width": width, "prior_name": prior_name, "recommender_name": recommender}
     return World(f"simulated {users}", made.log, parts, simulated=made, **settings)
 
@@ -67,7 +68,8 @@ class Compared:
         """Spearman's rank correlation."""
         from scipy.stats import spearmanr
 
-        return float(spearmanr(self.predicted.ravel(), self.true.ravel()).statistic)
+        found: Any = spearmanr(self.predicted.ravel(), self.true.ravel())
+        return float(found.statistic)
 
 
 def errors(game: Game) -> dict[str, Compared]:
@@ -215,6 +217,7 @@ def _theorem_6(tell: Tell) -> Iterable[Row]:
     """Sum of distances to the nearest of T anchors, and how wrong predictions are, over all o."""
     game = tiny_world().game("train")
     model, size = game.model, game.data.size
+    assert isinstance(model, influence.MatrixFactorisation)
     selections = ((np.arange(2**size)[:, None] >> np.arange(size)) & 1).astype(np.float64)
     true = losses_stacked(model, fit_stacked(model, selections))
     parts = []
