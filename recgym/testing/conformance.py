@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -14,17 +15,26 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check_env
 from gymnasium.utils.env_checker import data_equivalence
 
 
-def check_environment(env_id: str, *, steps: int = 50, **kwargs: Any) -> None:
+def check_environment(
+    env_id: str, *, steps: int = 50, modes: Sequence[str] | None = None, **kwargs: Any
+) -> None:
     """Hold an environment against the suite's whole contract; warnings are errors.
 
     Gymnasium's checker in every render mode (``human`` needs a display or SDL's dummy driver),
     Stable-Baselines3's where it is installed, determinism, spaces, rewards as weighted sums of
     their named terms, illegal actions, snapshots, specs that round-trip through JSON.
 
+    Args:
+        env_id: a registered id.
+        steps: of random play.
+        modes: render modes to check; None for all. Drawing is most of the time that this takes.
+        kwargs: arguments of the environment.
+
     Raises:
         AssertionError: with what was wrong.
     """
-    modes = gym.make(env_id, **kwargs).metadata["render_modes"]
+    every: list[str] = gym.make(env_id, **kwargs).metadata["render_modes"]
+    modes = every if modes is None else modes
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         # the checkers' own remarks on what this suite does on purpose
@@ -33,19 +43,19 @@ def check_environment(env_id: str, *, steps: int = 50, **kwargs: Any) -> None:
             env = gym.make(env_id, render_mode=mode, **kwargs)
             gymnasium_check_env(env.unwrapped, skip_render_check=mode is None)
             env.close()
-        _check_sb3(env_id, kwargs)
+        _check_sb3(env_id, modes[0] if modes else None, kwargs)
         check_determinism(env_id, steps=steps, **kwargs)
         check_step_contract(env_id, steps=steps, **kwargs)
         check_snapshots(env_id, steps=min(steps, 10), **kwargs)
         check_spec(env_id, **kwargs)
 
 
-def _check_sb3(env_id: str, kwargs: dict[str, Any]) -> None:
+def _check_sb3(env_id: str, mode: str | None, kwargs: dict[str, Any]) -> None:
     try:
         from stable_baselines3.common.env_checker import check_env as sb3_check_env
     except ImportError:
         return
-    sb3_check_env(gym.make(env_id, render_mode="rgb_array", **kwargs))
+    sb3_check_env(gym.make(env_id, render_mode=mode, **kwargs), skip_render_check=mode is None)
 
 
 def check_determinism(env_id: str, *, steps: int = 50, **kwargs: Any) -> None:
