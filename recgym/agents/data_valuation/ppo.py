@@ -10,6 +10,7 @@ import numpy as np
 
 from recgym.agents.base import AgentConfig, AgentError
 from recgym.agents.data_valuation.valuing import ValuingAgent
+from recgym.agents.sb3.files import load_policy, save_policy
 
 
 @dataclass(frozen=True)
@@ -93,20 +94,12 @@ class PPOAgent(ValuingAgent):
             return policy.get_distribution(seen).distribution.probs.numpy()
 
     def save(self, path: str | Path) -> None:
-        from recgym.models.store import write_tensors
-
-        write_tensors(Path(path) / "policy.safetensors", self.model.policy.state_dict())
+        save_policy(self.model.policy, path)
         super().save(path)
 
     @classmethod
     def load(cls, path: str | Path, env: Any) -> PPOAgent:
-        from recgym.models.store import StoreError, read_tensors
-
         agent = super().load(path, env)
         assert isinstance(agent, cls)
-        file = Path(path) / "policy.safetensors"
-        try:
-            agent.model.policy.load_state_dict(read_tensors(file))
-        except RuntimeError as error:
-            raise StoreError(f"{file} does not fit this agent's networks: {error}") from None
+        load_policy(agent.model.policy, path)
         return agent

@@ -11,6 +11,7 @@ import numpy as np
 
 from recgym.agents.base import AgentError
 from recgym.agents.influence_path.candidates import CandidateConfig, RandomCandidates
+from recgym.agents.sb3.files import load_policy, save_policy
 from recgym.envs.influence_path.dynamics import InfluencePath
 from recgym.wrappers.candidates import FEATURES, CandidateSet, VectorCandidateActions
 
@@ -91,20 +92,12 @@ class CandidateLearner(RandomCandidates):
         return choice
 
     def save(self, path: str | Path) -> None:
-        from recgym.models.store import write_tensors
-
-        write_tensors(Path(path) / "policy.safetensors", self.model.policy.state_dict())
+        save_policy(self.model.policy, path)
         super().save(path)
 
     @classmethod
     def load(cls, path: str | Path, env: Any) -> CandidateLearner:
-        from recgym.models.store import StoreError, read_tensors
-
         agent = super().load(path, env)
         assert isinstance(agent, cls)
-        file = Path(path) / "policy.safetensors"
-        try:
-            agent.model.policy.load_state_dict(read_tensors(file))
-        except RuntimeError as error:
-            raise StoreError(f"{file} does not fit this agent's networks: {error}") from None
+        load_policy(agent.model.policy, path)
         return agent

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ class Interactions:
         return drawn
 
 
-class Sampler:
+class Sampler(ABC):
     """Draws m negatives for each positive, and says how much each of the m counts."""
 
     m: int = 1
@@ -71,12 +72,14 @@ class Sampler:
     def __init__(self, interactions: Interactions):
         self.of = interactions
 
-    def start_epoch(self, vectors: Vectors, rng: np.random.Generator) -> None:
+    def start_epoch(  # noqa: B027 - most samplers know nothing that they could forget
+        self, vectors: Vectors, rng: np.random.Generator
+    ) -> None:
         """Forget what was known of the recommender, and learn it anew."""
 
+    @abstractmethod
     def draw(self, user: np.ndarray, vectors: Vectors, rng: np.random.Generator) -> np.ndarray:
         """(n, m) int64 items that users (n,) have not taken."""
-        raise NotImplementedError
 
     def importance(self, negative_scores: np.ndarray, user: np.ndarray, negatives: np.ndarray):
         """(n, m) weights of negatives (n, m) with scores x_uj (n, m); rows add up to 1."""

@@ -6,6 +6,7 @@ recommender on the weighted loss, the plain loss of the same triplets is to be l
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -39,7 +40,7 @@ class TILConfig:
     seed: int = 0
 
 
-class TIL(Weighting):
+class TIL(Weighting, ABC):
     """w = softplus(MLP([p⊙q_i + c_i⊙q_i; p⊙q_j + c_j⊙q_j])), with a centre c for each item.
 
     Subclasses say what the centres are; they are those of the start of an epoch.
@@ -64,9 +65,9 @@ class TIL(Weighting):
         self.weights = Weights(flat, nothing, nothing.copy(), np.zeros(1, dtype=np.int64))
         self.centres = np.zeros((1, world.width), dtype=np.float32)  # (K, d)
 
+    @abstractmethod
     def centres_of(self, user: np.ndarray, item: np.ndarray) -> np.ndarray:
         """(n,) rows of ``centres`` for users and items (n,)."""
-        raise NotImplementedError
 
     def weigh(self, batch: Batch, rng: np.random.Generator) -> np.ndarray:
         """Train the controller on the batch, then weigh it."""
