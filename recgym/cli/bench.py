@@ -15,6 +15,7 @@ from recgym.benchmark.spec import RunSpec, specs_of
 from recgym.benchmark.study_page import study_page
 
 DEMO_SUITE = "influence-path"
+LEAD_WIDTH = 28  # of a metric with its interval
 
 
 def run_bench(
@@ -164,20 +165,25 @@ def print_leads(folder: Path, agents: list[str]) -> None:
     console = Console()
     found = leads(folder, agents)
     for leader, mine in found.groupby("leader", sort=False):
-        shown = Table(title=f"{leader} minus …, on the same tasks", title_justify="left")
         metrics = list(dict.fromkeys(mine["metric"]))
-        for head in ("agent", *metrics):
-            shown.add_column(head, justify="left" if head == "agent" else "right")
+        longest = max(len(str(agent)) for agent in mine["agent"])
+        fitting = metrics[: max(1, (console.width - longest - 4) // LEAD_WIDTH)]
+        shown = Table(title=f"{leader} minus …, on the same tasks", title_justify="left")
+        for head in ("agent", *fitting):
+            shown.add_column(head, justify="left" if head == "agent" else "right", no_wrap=True)
         for agent, theirs in mine.groupby("agent", sort=False):
             by = theirs.set_index("metric")
             cells = [
-                f"{by.at[m, 'value']:.3f}\n\\[{by.at[m, 'low']:.3f}, {by.at[m, 'high']:.3f}]"
+                f"{by.at[m, 'value']:.3f} \\[{by.at[m, 'low']:.3f}, {by.at[m, 'high']:.3f}]"
                 if m in by.index
                 else "–"
-                for m in metrics
+                for m in fitting
             ]
             shown.add_row(str(agent), *cells)
         console.print(shown)
+        if len(fitting) < len(metrics):
+            left = ", ".join(metrics[len(fitting) :])
+            console.print(f"A wider terminal shows {left} too.", highlight=False)
 
 
 def run_demo(out: Path, *, jobs: int | None = None) -> int:
