@@ -88,7 +88,10 @@ def table(
     """
     frame: Any = pd.read_csv(ROOT / source)
     if "statistic" in frame:
-        frame = frame[frame["statistic"] == "mean"]
+        frame = frame[frame["statistic"].isin(["mean", summary.OVER])]
+        # of an agent whose runs were stopped with some seeds only, the others are shown
+        frame = frame.drop_duplicates([k for k in frame if k in ("setting", "agent", "metric")])
+        frame["saw"] = frame["saw"].fillna("") if "saw" in frame else ""
     conditions = [part.split(":", 1) for part in where.split(";") if part]
     conditions += [["setting", setting]] if setting else []
     for column, value in conditions:
@@ -123,6 +126,9 @@ def table(
                 cells.append("")
                 continue
             value, low, high = (float(mine.loc[key, c]) for c in ("value", "low", "high"))
+            if "statistic" in mine and mine.loc[key, "statistic"] == summary.OVER:
+                cells.append(f"over {value:g} min")
+                continue
             cells.append(_cell(value, low, high, decimals[key], interval == "yes"))
         lines.append("| " + " | ".join([*map(str, place), *cells]) + " |")
     return "\n".join(lines)

@@ -51,6 +51,16 @@ def test_a_bench_is_taken_and_shown(publish, tmp_path, monkeypatch):
         publish.table("results/agents.csv", agents="nobody")
 
 
+def test_an_agent_that_was_stopped_has_a_cell_that_says_so(publish, tmp_path, monkeypatch):
+    lines = ["agent,saw,seeds,metric,statistic,value,low,high"]
+    lines += ["jump,log,1,return,mean,1.5,1,2", "jump,,1,return,stopped after minutes,10,,"]
+    lines += ["ppo,,3,return,stopped after minutes,10,,"]
+    (tmp_path / "agents.csv").write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.setattr(publish, "ROOT", tmp_path)
+    rows = publish.table("agents.csv", "return").splitlines()[2:]
+    assert rows == ["| jump | log | 1.50 [1.00, 2.00] |", "| ppo |  | over 10 min |"]
+
+
 def test_columns_may_be_the_values_of_one(publish, tmp_path, monkeypatch):
     lines = ["k,policy,harm_weight,metric,value,low,high"]
     lines += [

@@ -8,10 +8,10 @@ import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, wait
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from recgym.benchmark import files
+from recgym.benchmark import files, over
 from recgym.benchmark.files import BenchmarkError
 from recgym.benchmark.runner import execute_together
 from recgym.benchmark.spec import RunSpec, specs_of
@@ -26,6 +26,8 @@ class BenchResult:
     skipped: tuple[Path, ...]
     failed: tuple[Path, ...]
     """The ``*.error.txt`` files."""
+    over: tuple[Path, ...] = ()
+    """The ``*.over.json`` files of runs that took longer than their suite allows."""
     interrupted: bool = False
 
 
@@ -45,7 +47,8 @@ def bench(
         out: folder of the CSVs, one per run; started again it continues.
         jobs: processes at a time; None is the number of CPUs, at most the number of runs.
         executor: anything with ``submit`` of ``concurrent.futures``, instead of local processes.
-        on_event: called with ``"skipped"``, ``"finished"`` or ``"failed"``, the run and its file.
+        on_event: called with ``"skipped"``, ``"finished"``, ``"over"`` or ``"failed"``, the run and
+            its file.
         on_prepare: called while what all runs need is made, with what, the stage, the share done.
 
     Returns:
@@ -83,15 +86,21 @@ def bench_all(
             files.remove_leftovers(folder)
         runs = [(spec, folder) for folder, suite in suites.items() for spec in specs_of(suite)]
         done = {spec.path(folder) for spec, folder in runs if _finished(spec, folder)}
+        given_up = {
+            spec.path(folder)
+            for spec, folder in runs
+            if spec.path(folder) not in done and over.stopped(spec, folder, suites[folder].minutes)
+        }
         for spec, folder in runs:
-            if spec.path(folder) in done:
+            if spec.path(folder) in done | given_up:
                 tell("skipped", spec, spec.path(folder))
-        todo = [run for run in runs if run[0].path(run[1]) not in done]
+        todo = [run for run in runs if run[0].path(run[1]) not in done | given_up]
         for folder in {folder: None for _, folder in todo}:
             if (prepare := suites[folder].prepare) is not None:
                 prepare(suites[folder], on_prepare or (lambda what, stage, share: None))
-        result = _all(_by_training(todo), jobs, executor, tell)
-    return BenchResult(result.finished, tuple(sorted(done)), result.failed, result.interrupted)
+        minutes = {folder: suite.minutes for folder, suite in suites.items()}
+        result = _all(_by_training(todo), minutes, jobs, executor, tell)
+    return replace(result, skipped=tuple(sorted(done)))
 
 
 Run = tuple[RunSpec, Path]
@@ -107,14 +116,16 @@ def _by_training(runs: list[Run]) -> list[list[Run]]:
 
 def _all(
     groups: list[list[Run]],
+    minutes: Mapping[Path, float | None],
     jobs: int | None,
     executor: Executor | None,
     tell: Callable[[str, RunSpec, Path], None],
 ) -> BenchResult:
-    from recgym.benchmark.processes import ProcessPerTask
+    from recgym.benchmark.processes import OverTime, ProcessPerTask
 
     finished: list[Path] = []
     failed: list[Path] = []
+    stopped: list[Path] = []
     if not groups:
         return BenchResult((), (), ())
     own = executor is None
@@ -122,7 +133,12 @@ def _all(
     futures: dict[Future, list[Run]] = {}
     interrupted = False
     try:
-        futures.update((pool.submit(execute_together, group), group) for group in groups)
+        for group in groups:
+            seconds = over.seconds([minutes[folder] for _, folder in group])
+            if isinstance(pool, ProcessPerTask):
+                futures[pool.submit_within(seconds, execute_together, group)] = group
+            else:
+                futures[pool.submit(execute_together, group)] = group
         waiting = set(futures)
         while waiting:
             ready, waiting = wait(waiting, timeout=0.5, return_when="FIRST_COMPLETED")
@@ -131,9 +147,13 @@ def _all(
                 for spec, folder in futures[future]:
                     path, report = spec.path(folder), _error_file(spec, folder)
                     if error is None or _finished(spec, folder):
-                        report.unlink(missing_ok=True)
+                        for old in (report, over.path(spec, folder)):
+                            old.unlink(missing_ok=True)
                         finished.append(path)
                         tell("finished", spec, path)
+                    elif isinstance(error, OverTime) and (cap := minutes[folder]) is not None:
+                        stopped.append(over.write(spec, folder, cap))
+                        tell("over", spec, stopped[-1])
                     else:
                         report.write_text(_describe(spec, folder, error), encoding="utf-8")
                         failed.append(report)
@@ -144,7 +164,7 @@ def _all(
             future.cancel()
     if own:
         pool.shutdown(wait=True, cancel_futures=interrupted)
-    return BenchResult(tuple(finished), (), tuple(failed), interrupted)
+    return BenchResult(tuple(finished), (), tuple(failed), tuple(stopped), interrupted)
 
 
 def _finished(spec: RunSpec, folder: Path) -> bool:

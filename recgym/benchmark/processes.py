@@ -28,6 +28,10 @@ class WorkerDied(Exception):
     """A worker process ended without a result, e.g. killed for want of memory."""
 
 
+class OverTime(Exception):
+    """A worker process was stopped because it took longer than it was given."""
+
+
 class ProcessPerTask(Executor):
     """At most ``jobs`` spawned processes at a time; functions and results must pickle.
 
@@ -45,7 +49,13 @@ class ProcessPerTask(Executor):
         self._stopped = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
-        return self._threads.submit(self._in_process, fn, args, kwargs)
+        return self._threads.submit(self._in_process, None, fn, args, kwargs)
+
+    def submit_within(
+        self, seconds: float | None, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Future:
+        """``submit``; a process that takes longer is stopped, its future raises `OverTime`."""
+        return self._threads.submit(self._in_process, seconds, fn, args, kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """With ``cancel_futures``, running processes are terminated as well."""
@@ -56,7 +66,13 @@ class ProcessPerTask(Executor):
                     process.terminate()
         self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
 
-    def _in_process(self, fn: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+    def _in_process(
+        self,
+        seconds: float | None,
+        fn: Callable[..., Any],
+        args: tuple,
+        kwargs: dict[str, Any],
+    ) -> Any:
         receiver, sender = self._context.Pipe(duplex=False)
         process = self._context.Process(
             target=_work, args=(sender, fn, args, kwargs), daemon=True, name="recgym-run"
@@ -68,6 +84,10 @@ class ProcessPerTask(Executor):
             self._running.add(process)
         sender.close()
         try:
+            if not receiver.poll(seconds):
+                process.terminate()
+                process.join()
+                raise OverTime(f"stopped after {seconds:.0f} seconds")
             try:
                 succeeded, result = receiver.recv()
             except EOFError:

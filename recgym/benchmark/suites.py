@@ -65,6 +65,9 @@ class Suite:
     """Evaluation tasks per run, the first of ``evaluation_tasks(seed)``; None is all."""
     split: str = "test"
     """What agents are judged on; settings are chosen on ``validation``."""
+    minutes: float | None = None
+    """Time that a run may take on this machine; one that takes longer is stopped, and its table
+    says so. It holds where the bench has processes of its own."""
     prepare: Callable[[Suite, Callable[[str, str, float], None]], None] | None = None
     """Makes what all runs need, e.g. trains their models where that was not done yet.
 
@@ -72,6 +75,8 @@ class Suite:
     """
 
     def __post_init__(self) -> None:
+        if self.minutes is not None and not self.minutes > 0:
+            raise ValueError(f"suite {self.name}: minutes must be above 0, got {self.minutes}")
         labels = [entry.slug for entry in self.entries]
         if len(set(labels)) != len(labels):
             raise ValueError(f"suite {self.name}: two agents share a file name among {labels}")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 AGENTS, RUNS = "agents.csv", "runs.csv"
+OVER = "stopped after minutes"
 
 
 def write(table: Table, folder: Path) -> tuple[Path, Path]:
@@ -27,8 +28,10 @@ def frames(table: Table) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     ``agents`` has a row for each agent, metric and statistic: mean, interquartile mean
     (``iqm``) and, for the main metric, the paired difference from the reference agent
-    (``difference``). ``runs`` has seconds, memory, versions, fingerprint and the command that
-    repeats it, configuration included, of each run, with the mean of its main metric.
+    (``difference``). Runs that were stopped for taking too long have a row of their own
+    (:data:`OVER`; ``seeds`` is how many). ``runs`` has seconds, memory, versions, fingerprint and
+    the command that repeats it, configuration included, of each run, with the mean of its main
+    metric.
     """
     import pandas as pd
 
@@ -54,6 +57,10 @@ def frames(table: Table) -> tuple[pd.DataFrame, pd.DataFrame]:
             agents.append(line(row, main, against, row.difference))
         for header, value in zip(row.headers, row.per_seed, strict=True):
             runs.append({main: float(np.round(value, 6)), **_flat(header)})
+    for label, stopped in table.over.items():
+        minutes = max(minutes for _, minutes in stopped)
+        spent = {"agent": label, "seeds": len(stopped), "metric": main, "statistic": OVER}
+        agents.append({**spent, "value": minutes})
     return pd.DataFrame(agents), pd.DataFrame(runs)
 
 

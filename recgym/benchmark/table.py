@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recgym.benchmark import files, scoring, suites
+from recgym.benchmark import files, over, scoring, suites
 from recgym.benchmark.files import BenchmarkError, RunFile
 from recgym.benchmark.scoring import Estimate
 from recgym.benchmark.suites import Metric
@@ -61,6 +61,8 @@ class Table:
     reference: str
     """Label of the best agent that is not privileged."""
     notes: tuple[str, ...]
+    over: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+    """(seed, minutes) of runs that were stopped because they took longer, by label."""
 
     @property
     def others(self) -> tuple[Metric, ...]:
@@ -142,6 +144,7 @@ def build(folder: Path, resamples: int = scoring.RESAMPLES) -> Table:
         rows=rows,
         reference=reference,
         notes=tuple(_notes(rows, folder)),
+        over=over.notes(folder),
     )
 
 
@@ -238,4 +241,8 @@ def _notes(rows: Sequence[Row], folder: Path) -> list[str]:
     failed = sorted(path.name for path in folder.glob("*.error.txt"))
     if failed:
         notes.append(f"{len(failed)} runs failed and are not in the table: {', '.join(failed)}.")
+    for label, stopped in over.notes(folder).items():
+        seeds = ", ".join(str(seed) for seed, _ in stopped)
+        minutes = max(minutes for _, minutes in stopped)
+        notes.append(f"{label}: stopped after {minutes:g} minutes with seeds {seeds}.")
     return notes

@@ -15,6 +15,7 @@ from recgym.benchmark.spec import RunSpec, specs_of
 from recgym.benchmark.study_page import study_page
 
 DEMO_SUITE = "influence-path"
+MARKS = {"finished": "done", "skipped": "kept", "failed": "FAILED", "over": "OVER TIME"}
 LEAD_WIDTH = 28  # of a metric with its interval
 
 
@@ -113,7 +114,7 @@ def _with_progress(name: str, total: int, out: Path, work: Callable[..., BenchRe
 
         def tell(event: str, spec: RunSpec, path: Path) -> None:
             progress.advance(bar)
-            mark = {"finished": "done", "skipped": "kept", "failed": "FAILED"}[event]
+            mark = MARKS[event]
             progress.console.print(
                 f"{mark}  {spec.label}, seed {spec.seed}  {path}", markup=False, highlight=False
             )

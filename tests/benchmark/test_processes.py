@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from recgym.benchmark.processes import ProcessPerTask, WorkerDied, WorkerFailed
+from recgym.benchmark.processes import OverTime, ProcessPerTask, WorkerDied, WorkerFailed
 
 
 def identify(value):
@@ -55,3 +55,12 @@ def test_shutdown_ends_running_processes():
     pool.shutdown(cancel_futures=True)
     assert not process.is_alive()
     assert all(future.done() for future in futures)
+
+
+def test_a_task_that_takes_longer_than_it_is_given_is_stopped_alone():
+    with ProcessPerTask(2) as pool:
+        slow, fast = pool.submit_within(1.0, sleep), pool.submit_within(60.0, os.getpid)
+        with pytest.raises(OverTime, match="1 seconds"):
+            slow.result(timeout=30)
+        assert fast.result() > 0
+        assert not pool._running
