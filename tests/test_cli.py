@@ -164,3 +164,14 @@ def test_every_command_computes_with_one_thread(tmp_path):
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split()[-1] == "1"
+
+
+def test_a_suite_may_know_worlds_that_are_no_data_set():
+    from recgym.benchmark import suites
+    from recgym.cli.bench import _check
+    from recgym.data import DataError
+
+    for name in ("simulation", "simulation-50"):
+        _check(None, name, "clean", suites.SUITES["data-selection"])
+        with pytest.raises(DataError, match=f"No data set is called '{name}'"):
+            _check(None, name, "clean", suites.SUITES["influence-path"])

@@ -103,6 +103,11 @@ def get(
     return build.suite(dataset, variant, quick=quick)
 
 
+def worlds(module: str) -> tuple[str, ...]:
+    """Simulated worlds that a suite or study, by its module, knows beside data sets."""
+    return getattr(import_module(module), "WORLDS", ())
+
+
 def metrics_of(env_id: str) -> tuple[tuple[Metric, ...], str, str] | None:
     """Metrics, main metric and unit of the suite on that environment; None where there is none."""
     for name in SUITES:

@@ -31,7 +31,7 @@ def run_bench(
     """Run a suite with progress and print its report; the exit code."""
     if name not in suites.SUITES:
         raise BenchmarkError(making.unknown("suite", name, suites.SUITES, "recgym bench SUITE"))
-    _check(jobs, dataset, variant)
+    _check(jobs, dataset, variant, suites.SUITES[name])
     suite = suites.get(name, quick=quick, dataset=dataset, variant=variant)
     making.check_env_id(suite.env_id)
     total = len(specs_of(suite))
@@ -55,7 +55,7 @@ def run_study(
     known = (*studies.STUDIES, *exhibits.EXHIBITS)
     if name not in known:
         raise BenchmarkError(making.unknown("study", name, known, "recgym study STUDY"))
-    _check(jobs, dataset, variant)
+    _check(jobs, dataset, variant, {**studies.STUDIES, **exhibits.EXHIBITS}[name])
     if name in exhibits.EXHIBITS:
         return _make_exhibit(name, out, dataset, variant)
     study = studies.get(name, dataset, variant)
@@ -87,12 +87,12 @@ def _make_exhibit(name: str, out: Path, dataset: str | None, variant: str) -> in
     return 0
 
 
-def _check(jobs: int | None, dataset: str | None, variant: str) -> None:
+def _check(jobs: int | None, dataset: str | None, variant: str, module: str) -> None:
     from recgym import data
 
     if jobs is not None and jobs < 1:
         raise BenchmarkError(f"--jobs must be at least 1, got {jobs}")
-    if dataset is not None:
+    if dataset is not None and dataset not in suites.worlds(module):
         data.load(dataset, variant)  # tells what is wrong with the name, or how to get the data
 
 

@@ -13,6 +13,8 @@ DEFAULT = "ml-latest-small"
 THRESHOLDS = (0.25, 0.5, 0.75)
 CHANCES = (0.1, 0.3, 0.5)
 SEEDS = tuple(range(10))
+WORLDS = ("simulation", "simulation-50")
+"""Names of ``dataset`` that are no data set."""
 STAND_INS = ("diginetica", "steam-200k", "amazon-video-games")
 """Data sets in the place of the paper's own, with three seeds."""
 

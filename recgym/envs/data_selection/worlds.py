@@ -47,6 +47,9 @@ HARM_OF_DISCLOSURE: Mapping[str, float] = {
     "ml-latest-small": 0.005,
     "simulation": 0.01,
     "simulation-50": 0.01,
+    "steam-200k": 0.01,
+    "amazon-video-games": 0.01,
+    "diginetica": 0.005,
     "tiny": 0.01,
 }
 OTHERWISE = 0.01

@@ -110,7 +110,7 @@ def fit(
     """
     weight = model.game.selection(selected)
     begin = model.start if start is None else start
-    found = descend(model, weight, begin, tolerance, iterations)
+    found = descend(model, weight, begin, tolerance, iterations, _units(model))
     theta, size = found.x, float(np.abs(found.jac).max())
     bound = max(tolerance, 1e-12) * 10
     for _ in range(POLISH if found.status == 0 else 0):
@@ -141,24 +141,45 @@ def _newton(
 
 
 def descend(
-    model: Recommender, weight: np.ndarray, start: np.ndarray, tolerance: float, iterations: int
+    model: Recommender,
+    weight: np.ndarray,
+    start: np.ndarray,
+    tolerance: float,
+    iterations: int,
+    units: np.ndarray | float = 1.0,
 ) -> Any:
-    """What L-BFGS reaches in so many iterations (``x``, ``jac``, ``nit``, ``message``)."""
+    """What L-BFGS reaches in so many iterations (``x``, ``jac``, ``nit``, ``message``).
+
+    Args:
+        units: (n,), what a step of 1 in each parameter is; the closer 1 / units² is to the
+            curvature, the fewer iterations.
+    """
     from scipy.optimize import minimize
 
-    return minimize(
-        lambda theta: model.value_and_gradient(theta, weight),
-        start,
+    def scaled(steps: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = model.value_and_gradient(start + units * steps, weight)
+        return value, units * slope
+
+    found = minimize(
+        scaled,
+        np.zeros_like(start),
         jac=True,
         method="L-BFGS-B",
         options={
             "maxiter": iterations,
             "maxfun": 2 * iterations,
-            "gtol": tolerance,
+            "gtol": tolerance * float(np.min(units)),
             "ftol": 0.0,
             "maxcor": 20,
         },
     )
+    found.x, found.jac = start + units * found.x, found.jac / units
+    return found
+
+
+def _units(model: Recommender) -> np.ndarray | float:
+    """1/√ρ of each parameter: those that are pulled at different strengths converge together."""
+    return 1 / np.sqrt(model.pull) if model.pull.min(initial=np.inf) > 0 else 1.0
 
 
 def user_losses(
