@@ -129,6 +129,28 @@ class TestDerivatives:
         mine = model.game.pairs_of(users)
         np.testing.assert_allclose(own, every[model.game.training.user[mine] - 2, mine])
 
+    def test_a_networks_blocks_are_gauss_newtons(self):
+        """Against J of all scores: A = Jᵀ W J + ρ, its blocks of users, items and the shared."""
+        game, public = made_up()
+        model = neural(game, public)
+        rng = np.random.default_rng(4)
+        theta = model.start + 0.2 * rng.standard_normal(model.n_params)
+        weight = rng.random(game.size)
+        weight[::3] = 0
+        every = np.concatenate([game.training.item, game.training.negative])
+        users, items = torch.from_numpy(np.tile(game.training.user, 2)), torch.from_numpy(every)
+        at = torch.from_numpy(theta)
+        slope = torch.func.jacrev(lambda t: model.scores_at(t, users, items))(at).numpy()
+        chance = 1 / (1 + np.exp(-model.scores_at(at, users, items).numpy()))
+        curved = np.tile(weight, 2) * chance * (1 - chance)
+        whole = slope.T @ (curved[:, None] * slope) + np.diag(model.pull)
+        blocks = model.hessian(theta, weight).blocks()
+        assert sum(places.size for places, _ in blocks) == len(
+            model.hessian(theta, weight)._columns
+        )
+        for places, block in blocks:
+            np.testing.assert_allclose(block, whole[places[:, :, None], places[:, None]], atol=1e-9)
+
     def test_a_network_of_factors_is_matrix_factorisation(self):
         game, _ = made_up()
         rng = np.random.default_rng(3)

@@ -19,7 +19,7 @@ HARMS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0)
 """λ; the paper's is 1, where giving nothing is best."""
 SIZES = (5, 10, 15, 20)
 """Interactions of a user that may be selected."""
-BUDGETS = (26, 128, 1_000)
+BUDGETS = {"tiny": (26, 128), "simulation-50": (128, 1_000)}
 """Retrainings; 26 measure every pair of the tiny world once, with it and without."""
 SEEDS = range(5)
 FEWER_USERS = 400
@@ -101,19 +101,19 @@ def sparsity(name: str, dataset: str | None, variant: str) -> Study:
 
 
 def retrainings(name: str, dataset: str | None, variant: str) -> Study:
-    """SCR and Proactive within equal budgets of retrainings, among 50 simulated players."""
-    base = suite("simulation-50", variant)
-    trying = ("scr", "proactive")
+    """SCR and Proactive within equal budgets of retrainings: the tiny world, and 50 players."""
     suites = {
-        f"{budget} retrainings": _part(
-            base,
-            name,
-            (*(Entry(a, a, {"retrainings": budget}) for a in trying), *_entries(("ifrqe", "all"))),
-        )
-        for budget in BUDGETS
+        f"{world}, {budget} retrainings": _within(name, suite(world, variant), budget)
+        for world, budgets in BUDGETS.items()
+        for budget in budgets
     }
-    suites = {setting: replace(part, seeds=base.seeds[:3]) for setting, part in suites.items()}
     return Study(name, "True retraining", "retrainings", suites, ("z_retrained", "kept"))
+
+
+def _within(name: str, base: Suite, budget: int) -> Suite:
+    trying = (Entry(a, a, {"retrainings": budget}) for a in ("scr", "proactive"))
+    part = _part(base, name, (*trying, *_entries(("ifrqe", "all"))))
+    return replace(part, seeds=part.seeds[:3])
 
 
 _BUILD = {

@@ -21,7 +21,7 @@ from recgym.evaluators.influence.game import Pairs, SelectionGame
 from recgym.models.collaborative import Collaborative
 
 VALUES = 1 << 22  # intermediate values of vectors that run side by side
-PROBES = 32  # of the diagonal that preconditions
+ROWS = 4_096  # whose gradients are held at a time
 Shapes = Mapping[str, torch.Size]  # of parameters, by name
 
 
@@ -57,9 +57,9 @@ class NetworkPrior:
 class Network:
     """A recommender whose scores are those of a torch module, twice differentiable.
 
-    Works for every model of :mod:`recgym.models.collaborative`; one with a graph keeps the graph
-    that it has, whatever is selected. Vectors run side by side, as many as memory for
-    ``VALUES`` intermediate numbers allows.
+    Works for every model of :mod:`recgym.models.collaborative` without a graph: a score depends on
+    the rows of its user and its item, and on what all share. Vectors run side by side, as many as
+    memory for ``VALUES`` intermediate numbers allows.
     """
 
     def __init__(self, game: SelectionGame, prior: NetworkPrior):
@@ -251,21 +251,75 @@ class NetworkHessian:
         return found
 
     def preconditioner(self, kind: Any) -> Callable[[np.ndarray], np.ndarray]:
-        """Divides by an estimate of the diagonal: that of JᵀWJ, by random signs, and the pull.
-
-        E[(Jᵀ√W z)²] over signs z is the diagonal (Hutchinson); the signs are the same every time.
+        """Multiplies by the inverses of Gauss–Newton's blocks: of each user, each item, and the
+        weights that all share, whose curvature is larger by orders of magnitude.
         """
+        pull = self.diagonal_pull[:, None].astype(kind)
+        blocks = [(places, np.linalg.inv(block).astype(kind)) for places, block in self.blocks()]
+
+        def precondition(residual: np.ndarray) -> np.ndarray:
+            found = residual / pull
+            for places, inverse in blocks:
+                found[places] = np.matmul(inverse, residual[places])
+            return found
+
+        return precondition
+
+    def blocks(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(places (M, d) in θ, Σ_k o_k Σ σ'(s) ∇s ∇sᵀ + ρ (M, d, d)): users, items, shared."""
+        users, items = self._pairs
+        if not len(users):
+            return []
+        owners = {"users": users, "items": items, "shared": torch.zeros_like(users)}
         theta = torch.from_numpy(self._theta)
-        found = vjp(lambda t: self._model.scores_at(t, *self._pairs, self._shapes), theta)
-        slope, back = torch.sigmoid(found[0]), found[1]
-        root = torch.sqrt(torch.from_numpy(np.tile(self._weight, 2)) * slope * (1 - slope))
-        signs = np.random.default_rng(0).choice((-1.0, 1.0), (len(root), PROBES))
-        probe = vmap(lambda z: back(root * z)[0], 1, 1, chunk_size=self._chunk)
-        diagonal = self.diagonal_pull.copy()
-        if len(root):
-            diagonal[self._columns] += (probe(torch.from_numpy(signs)) ** 2).mean(dim=1).numpy()
-        inverse = (1 / np.maximum(diagonal, 1e-12))[:, None].astype(kind)
-        return lambda residual: inverse * residual
+        with torch.no_grad():
+            chance = torch.sigmoid(self._model.scores_at(theta, users, items, self._shapes))
+        curved = torch.from_numpy(np.tile(self._weight, 2)) * chance * (1 - chance)
+        places = {group: self._columns[at] for group, at in self._places().items()}
+        sums = {
+            group: torch.diag_embed(torch.from_numpy(self.diagonal_pull[at]))
+            for group, at in places.items()
+        }
+        for rows in torch.arange(len(users)).split(ROWS):
+            for group, slope in self._slopes(theta, users[rows], items[rows]).items():
+                weighed = curved[rows, None] * slope
+                if group == "shared":
+                    sums[group] += slope.T @ weighed
+                else:
+                    outer = weighed[:, :, None] * slope[:, None]
+                    sums[group].index_add_(0, owners[group][rows], outer)
+        return [(places[group], block.numpy()) for group, block in sums.items()]
+
+    def _places(self) -> dict[str, np.ndarray]:
+        """(M, d) by group: of each user, item, or all, the places among parameters in play."""
+        found: dict[str, list[np.ndarray]] = {}
+        first = 0
+        for name, shape in self._shapes.items():
+            own = first + np.arange(shape.numel())
+            first += shape.numel()
+            rows = 1 if group_of(name) == "shared" else shape[0]
+            found.setdefault(group_of(name), []).append(own.reshape(rows, -1))
+        return {group: np.concatenate(parts, axis=1) for group, parts in found.items()}
+
+    def _slopes(self, theta: Tensor, users: Tensor, items: Tensor) -> dict[str, Tensor]:
+        """(E, d) by group: each pair's ∇s by its user's rows, its item's rows, and the shared."""
+        sizes = [shape.numel() for shape in self._shapes.values()]
+        of = {"users": users, "items": items}
+        given, along = {}, {}
+        for (name, shape), part in zip(self._shapes.items(), theta.split(sizes), strict=True):
+            own = of.get(group_of(name))
+            given[name] = part.view(shape) if own is None else part.view(shape)[own][:, None]
+            along[name] = None if own is None else 0
+        first = torch.zeros(1, dtype=torch.long)  # tables of one row
+
+        def score(parameters: dict[str, Tensor]) -> Tensor:
+            return functional_call(self._model.module, parameters, (first, first))[0]
+
+        slopes = vmap(grad(score), (along,))(given)
+        return {
+            group: torch.cat([v.flatten(1) for n, v in slopes.items() if group_of(n) == group], 1)
+            for group in dict.fromkeys(map(group_of, slopes))
+        }
 
     def dense(self) -> np.ndarray:
         """(n, n) float64: for tiny worlds and tests."""
