@@ -2,7 +2,9 @@
 
 InfluencePath: the last frame of one evaluation episode of Rec2Inf, which knows the log alone, on
 the default world. HarmMitigation: that of a user to whom the static recommender always offers what
-she liked best at first. Episodes are chosen to be easy to follow; the average one is less tidy.
+she liked best at first. DataSelection: a user who has selected as IFRQE advises. DataValuation: the
+end of an episode in which gradient alignment selects. Episodes are chosen to be easy to follow; the
+average one is less tidy.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from recgym import agents
 
 TASK = 92  # of evaluation_tasks(0)
 DRIFTING = 20
+MOVES = 200  # of DataSelection; the last one's user is shown
 
 
 def influence_path(task: int) -> np.ndarray:
@@ -49,6 +52,39 @@ def harm_mitigation(task: int) -> np.ndarray:
     return frame
 
 
+def data_selection(moves: int) -> np.ndarray:
+    """(600, 1200, 3) uint8: the items of a user after IFRQE's move for her."""
+    env = gym.make(
+        "recgym/DataSelection-v0", split="test", show_influence=True, render_mode="rgb_array"
+    )
+    core: Any = env.unwrapped
+    agent = agents.make("ifrqe", env)
+    observation, _ = env.reset(seed=0, options=core.evaluation_tasks(0)[0])
+    for _ in range(moves):
+        action, _ = agent.predict(observation, deterministic=True)
+        observation, *_ = env.step(action)
+    frame: Any = env.render()
+    return frame
+
+
+def data_valuation() -> np.ndarray:
+    """(600, 1200, 3) uint8: the end of an episode of gradient alignment amid click spam."""
+    env = gym.make(
+        "recgym/DataValuation-v0", split="test", show_ids=True, render_mode="rgb_array"
+    )
+    core: Any = env.unwrapped
+    agent = agents.make("alignment", env)
+    agent.learn(seed=0)
+    observation, _ = env.reset(seed=0, options=core.evaluation_tasks(0)[0])
+    over = False
+    while not over:
+        action, _ = agent.predict(observation, deterministic=True)
+        observation, _, over, cut, _ = env.step(action)
+        over = over or cut
+    frame: Any = env.render()
+    return frame
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="make the documentation's pictures")
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
@@ -58,6 +94,8 @@ def main() -> None:
     frames = {
         "influence_path": influence_path(args.task),
         "harm_mitigation": harm_mitigation(DRIFTING),
+        "data_selection": data_selection(MOVES),
+        "data_valuation": data_valuation(),
     }
     for name, frame in frames.items():
         path = args.out / f"{name}.png"
