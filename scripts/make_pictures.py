@@ -69,9 +69,7 @@ def data_selection(moves: int) -> np.ndarray:
 
 def data_valuation() -> np.ndarray:
     """(600, 1200, 3) uint8: the end of an episode of gradient alignment amid click spam."""
-    env = gym.make(
-        "recgym/DataValuation-v0", split="test", show_ids=True, render_mode="rgb_array"
-    )
+    env = gym.make("recgym/DataValuation-v0", split="test", show_ids=True, render_mode="rgb_array")
     core: Any = env.unwrapped
     agent = agents.make("alignment", env)
     agent.learn(seed=0)

@@ -15,6 +15,7 @@ from scipy.special import expit
 from recgym.data.log import DataError, InteractionLog
 
 FEATURES = 4
+DRAWS = 20_243  # seed of characters drawn anew
 # (a1, a2, a3) of the paper's four kinds of users
 CHARACTERS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
     {
@@ -36,7 +37,22 @@ class SimulatedWorld:
     willingness: np.ndarray  # (E,) float64 in [0, 1], of the log's rows
     sensitivity: np.ndarray  # (U,) float64, s_u
     level: np.ndarray  # (U,) float64, b_u
+    likes: np.ndarray  # (E,) float64, g of the log's rows
     a: tuple[float, float, float]
+
+    def drawn(self, draw: int) -> np.ndarray:
+        """(E,) float64: willingness with the ``draw``-th characters (s_u, b_u); 0 is the world's.
+
+        Raises:
+            DataError: ``draw`` is negative.
+        """
+        if draw < 0:
+            raise DataError(f"The draw of users' characters must be at least 0, got {draw}.")
+        if draw == 0:
+            return self.willingness
+        rng = np.random.default_rng([DRAWS, draw])
+        sensitivity, level = _characters(rng, self.log.n_users, self.a)
+        return expit(sensitivity[self.log.user] * self.likes + level[self.log.user])
 
     def __deepcopy__(self, memo: dict) -> SimulatedWorld:
         return self  # immutable
@@ -103,8 +119,7 @@ def simulate(
         raise DataError(f"simulate: no pair passes eta={eta}. Lower it, or draw more users.")
 
     weights = network.normal(scale=(2 * FEATURES) ** -0.5, size=2 * FEATURES + 1)
-    sensitivity = low + (high - low) * character.random(n_users)
-    level = np.sqrt(variance) * character.standard_normal(n_users)
+    sensitivity, level = _characters(character, n_users, a)
     pairs = np.concatenate([user_features[user], item_features[item]], axis=1)
     likes = np.tanh(pairs @ weights[:-1] + weights[-1])
     world = SimulatedWorld(
@@ -120,8 +135,18 @@ def simulate(
         willingness=expit(sensitivity[user] * likes + level[user]),
         sensitivity=sensitivity,
         level=level,
+        likes=likes,
         a=(float(low), float(high), float(variance)),
     )
-    for array in (user_features, item_features, world.willingness, sensitivity, level):
+    for array in (user_features, item_features, world.willingness, sensitivity, level, likes):
         array.flags.writeable = False
     return world
+
+
+def _characters(
+    rng: np.random.Generator, n_users: int, a: tuple[float, float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(U,) s_u ~ U[a1, a2] and (U,) b_u ~ N(0, a3)."""
+    low, high, variance = a
+    sensitivity = low + (high - low) * rng.random(n_users)
+    return sensitivity, np.sqrt(variance) * rng.standard_normal(n_users)

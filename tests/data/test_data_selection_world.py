@@ -125,3 +125,23 @@ def test_immutable(world):
 def test_errors(change, message):
     with pytest.raises(DataError, match=message):
         simulate(0, **{"n_users": 20, "n_items": 30, **change})
+
+
+def test_characters_can_be_drawn_anew():
+    world = simulate(0, 2_000, 100, a=(0.5, 1.0, 1.0))
+    np.testing.assert_array_equal(world.drawn(0), world.willingness)
+    other = world.drawn(4)
+    np.testing.assert_array_equal(other, world.drawn(4))
+    level = np.log(other / (1 - other))  # s_u g + b_u
+    user = world.log.user
+    first = np.flatnonzero(np.diff(user, prepend=-1))
+    # within a user willingness is linear in g with a slope in [a1, a2]
+    slope = (level[first + 1] - level[first]) / (world.likes[first + 1] - world.likes[first])
+    assert slope.min() > 0.5 - 1e-6
+    assert slope.max() < 1.0 + 1e-6
+    assert slope.mean() == pytest.approx(0.75, abs=0.02)
+    constant = level[first] - slope * world.likes[first]
+    assert constant.std() == pytest.approx(1.0, abs=0.05)
+    assert np.abs(np.corrcoef(slope, world.sensitivity)[0, 1]) < 0.1
+    with pytest.raises(DataError, match="at least 0"):
+        world.drawn(-1)

@@ -184,6 +184,7 @@ class TestActions:
         start = model.losses(model.start, data.validation).sum() / data.n_users
         assert metrics["loss_retrained"] == pytest.approx(start)
         assert metrics["z_retrained"] == pytest.approx(-start)
+        assert metrics["z_test"] == pytest.approx(-metrics["test_loss"])
 
 
 class TestWorlds:
@@ -222,10 +223,15 @@ class TestWorlds:
             kept = -game.anchor().anchor.own > harm_of_disclosure(name) * game.willingness(0)
             assert 0.4 < kept.mean() < 0.6, name
 
-    def test_the_simulated_world_has_its_own_willingness(self):
-        game = resolve("simulation").game("test")
+    def test_simulated_users_characters_are_drawn(self):
+        world = resolve("simulation")
+        game = world.game("test")
         assert game.data.n_users == 1_000
-        np.testing.assert_array_equal(game.willingness(1), game.willingness(2))
+        np.testing.assert_array_equal(game.willingness(0), world.simulated.willingness[game.rows])
+        np.testing.assert_array_equal(game.willingness(3), game.willingness(3))
+        means = [game.data.by_user(game.willingness(d)).mean() for d in range(5)]
+        assert len(set(means)) == 5
+        assert np.ptp(means) < 0.1 * np.mean(means)
 
     def test_effects_are_kept_and_found_again(self, tmp_path, monkeypatch):
         monkeypatch.setenv("RECGYM_CACHE", str(tmp_path))

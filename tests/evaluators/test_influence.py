@@ -317,7 +317,8 @@ class TestBackends:
             mine = slice(model.game.offsets[u], model.game.offsets[u + 1])
             after[row, mine] = 1 - after[row, mine]
         for name, backend in backends.items():
-            own, mean = backend.change(before, after, user)
+            moves = before, after, user
+            own, mean = backend.own_change(*moves), backend.mean_change(*moves)
             difference = backend.losses(after) - backend.losses(before)
             np.testing.assert_allclose(own, difference[[0, 1], user], atol=1e-5, err_msg=name)
             np.testing.assert_allclose(mean, difference.mean(axis=1), atol=1e-5, err_msg=name)
@@ -329,9 +330,9 @@ class TestBackends:
         before = np.ones((1, model.game.size))
         after = before.copy()
         after[0, : model.game.offsets[1]] = 0
-        np.testing.assert_allclose(
-            lean.change(before, after, np.array([0])), full.change(before, after, np.array([0]))
-        )
+        moves = before, after, np.array([0])
+        np.testing.assert_allclose(lean.own_change(*moves), full.own_change(*moves))
+        np.testing.assert_allclose(lean.mean_change(*moves), full.mean_change(*moves))
 
 
 class TestUtility:
@@ -433,7 +434,7 @@ def test_anchors_tell_a_move_as_they_tell_levels():
         mine = slice(game.data.offsets[who], game.data.offsets[who + 1])
         after[row, mine] = rng.integers(0, 2, mine.stop - mine.start)
     difference = backend.losses(after) - backend.losses(before)
-    own, mean = backend.change(before, after, user)
+    own, mean = (f(before, after, user) for f in (backend.own_change, backend.mean_change))
     np.testing.assert_allclose(own, difference[np.arange(40), user], atol=1e-6)
     np.testing.assert_allclose(mean, difference.mean(axis=1), atol=1e-6)
     moved_anchor = backend.nearest(before, user) != backend.nearest(after, user)

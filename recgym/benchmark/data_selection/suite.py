@@ -20,8 +20,10 @@ STAND_INS = ("diginetica", "steam-200k", "amazon-video-games")
 
 METRICS = (
     Metric("z_retrained", "Reward", +1, "mean z of all users, trained on what they keep", 3),
+    Metric("z_test", "Reward, test item", +1, "z with the test item's loss", 3),
     Metric("z", "Reward, predicted", +1, "mean z by influence functions", 3),
     Metric("loss_retrained", "Loss", -1, "validation loss, trained on what they keep", 3),
+    Metric("test_loss", "Test loss", -1, "of the item that nobody was rewarded for", 3),
     Metric("f1_sampled", "F1@5 of 100", +1, "of the test item among 99 others", 4),
     Metric("f1_sampled_chance", "chance", 0, "F1@5 of 100 of random scores", 4),
     Metric("f1_full", "F1@5", +1, "of the test item among all", 4),

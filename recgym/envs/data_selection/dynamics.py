@@ -201,13 +201,12 @@ class DataSelection(Problem[State]):
         return after[:, :-1]
 
     def _terms(self, state: State, after: np.ndarray, user: np.ndarray) -> dict[str, np.ndarray]:
-        own, mean = self.backend.change(
-            state.selected.astype(np.float64), after.astype(np.float64), user
-        )
+        moves = state.selected.astype(np.float64), after.astype(np.float64), user
         before, now = (self._disclosed(o, state.willingness, user) for o in (state.selected, after))
         if self.params.objective == "social":
+            mean = self.backend.mean_change(*moves)
             return {"loss": mean, "disclosure": (now - before) / self.n_users}
-        return {"loss": own, "disclosure": now - before}
+        return {"loss": self.backend.own_change(*moves), "disclosure": now - before}
 
     def _disclosed(
         self, selected: np.ndarray, willingness: np.ndarray, user: np.ndarray
@@ -319,7 +318,8 @@ class DataSelection(Problem[State]):
         losses = np.stack([each for each, _ in found])
         z = self.utilities(selected, state.willingness, losses).mean(axis=1)
         means = {key: np.array([values[key] for _, values in found]) for key in found[0][1]}
-        return {"z_retrained": z, **means}
+        given = z + losses.mean(axis=1)  # less what was disclosed, the same for both items
+        return {"z_retrained": z, "z_test": given - means["test_loss"], **means}
 
     def render(self, state: State, row: int, mode: str):
         from recgym.envs.data_selection import render

@@ -88,8 +88,9 @@ class DataSelectionEnv(RecEnv):
 
     ## Starting state
     Everything is selected. The reset option `draw` sets the draw of the users' willingness; it is
-    drawn anew in each episode (the simulated world has one of its own). `evaluation_tasks(seed)`
-    lists ten draws. Players of the training, validation and test split are different users.
+    drawn anew in each episode; in simulated worlds users' characters are (not in the tiny one).
+    `evaluation_tasks(seed)` lists ten draws. Players of the training, validation and test split are
+    different users.
 
     ## Episode end
     Terminates after `rounds` rounds, or after a round in which nobody changed anything.
@@ -98,9 +99,10 @@ class DataSelectionEnv(RecEnv):
     The final `info["metrics"]`, at any time `env.unwrapped.metrics()`; means over users: `z`,
     `loss`, `wv` (willingness violation, Σ o β), `kept`, the share of interactions that stays in;
     `rounds`, `return`, `length`. With `final_retrain=True` also those of the recommender that is
-    trained on the last selection: `z_retrained`, `loss_retrained`, `test_loss`, and F1@5 of the
-    test item among all items that the user has not taken (`f1_full`) and among 99 of them
-    (`f1_sampled`), each with what chance gives (`f1_full_chance`, `f1_sampled_chance`).
+    trained on the last selection: `z_retrained`, `loss_retrained`, the same of the test item, for
+    which nobody was rewarded, `z_test` and `test_loss`, and F1@5 of that item among all items that
+    the user has not taken (`f1_full`) and among 99 of them (`f1_sampled`), each with what chance
+    gives (`f1_full_chance`, `f1_sampled_chance`).
 
     ## Arguments
     - `dataset="ml-latest-small"`: another data set with at least three items a user;

@@ -31,4 +31,4 @@ def tiny_world() -> World:
         "validation": users[12:16],
         "test": users[16:],
     }
-    return World("tiny", made.log, parts, width=2, simulated=made)
+    return World("tiny", made.log, parts, width=2, simulated=made, one_draw=True)

@@ -69,7 +69,9 @@ class World:
         prior_name: ``"proximal"``, ``"accurate"`` or ``"xavier"``.
         recommender_name: ``"mf"``, ``"neumf"`` or ``"lightgcn"``.
         willingness_name: name of a model in :mod:`recgym.data.willingness`.
-        simulated: the simulator's own willingness, where the log comes from it.
+        simulated: the simulator, where the log comes from it: its users are willing or not.
+        one_draw: users keep the simulator's first characters in every draw, so that the world has
+            one optimum.
 
     Raises:
         ValueError: an unknown name, or a size below 1.
@@ -85,6 +87,7 @@ class World:
     willingness_name: str = "uniform"
     recommender_name: str = "mf"
     simulated: SimulatedWorld | None = None
+    one_draw: bool = False
 
     def __post_init__(self) -> None:
         for name, known in (("prior", PRIORS), ("recommender", RECOMMENDERS)):
@@ -195,9 +198,9 @@ class Game:
         return retrained.candidates(self)
 
     def willingness(self, draw: int) -> np.ndarray:
-        """(Z,) float64: the ``draw``-th draw of the world's model; the simulator has one only."""
+        """(Z,) float64: the ``draw``-th draw of the world's model, or of the simulator's users."""
         if self.world.simulated is not None:
-            return self.world.simulated.willingness[self.rows]
+            return self.world.simulated.drawn(0 if self.world.one_draw else draw)[self.rows]
         part = self.world.log.keep(self.rows)
         return willingness.draw(self.world.willingness_name, part, draw)
 

@@ -33,15 +33,17 @@ class Backend(ABC):
         """(B,): the mean over users of their losses."""
         return self.losses(selected).mean(axis=1)
 
-    def change(
-        self, before: np.ndarray, after: np.ndarray, user: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """(B,), (B,): change of each acting user's loss, and of the mean over all users.
+    def own_change(self, before: np.ndarray, after: np.ndarray, user: np.ndarray) -> np.ndarray:
+        """(B,): change of each acting user's loss.
 
         ``before`` and ``after`` (B, Z) differ only in the pairs of ``user`` (B,).
         """
         difference = self.losses(after) - self.losses(before)
-        return difference[np.arange(len(user)), user], difference.mean(axis=1)
+        return difference[np.arange(len(user)), user]
+
+    def mean_change(self, before: np.ndarray, after: np.ndarray, user: np.ndarray) -> np.ndarray:
+        """(B,): change of the mean loss of all users, by the same moves."""
+        return (self.losses(after) - self.losses(before)).mean(axis=1)
 
     def nearest(
         self, selected: np.ndarray, user: np.ndarray, row: np.ndarray | None = None
@@ -58,7 +60,7 @@ class Influence(Backend):
     """One anchor: every user's loss is linear in the selection (the paper's IFRQE).
 
     Without ``cross`` effects (:func:`recgym.evaluators.influence.effects.effects`), other users'
-    selections do not enter a user's loss in :meth:`losses`; :meth:`mean_losses` and :meth:`change`
+    selections do not enter a user's loss in :meth:`losses`; :meth:`mean_losses` and changes
     are the same either way, since they need the own and the total effects only.
     """
 
@@ -77,11 +79,11 @@ class Influence(Backend):
         moved = self.game.selections(selected) - self.anchor.selected
         return self.anchor.losses.mean() + moved @ self.anchor.total / self.game.n_users
 
-    def change(
-        self, before: np.ndarray, after: np.ndarray, user: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        moved = after - before
-        return moved @ self.anchor.own, moved @ self.anchor.total / self.game.n_users
+    def own_change(self, before: np.ndarray, after: np.ndarray, user: np.ndarray) -> np.ndarray:
+        return (after - before) @ self.anchor.own
+
+    def mean_change(self, before: np.ndarray, after: np.ndarray, user: np.ndarray) -> np.ndarray:
+        return (after - before) @ self.anchor.total / self.game.n_users
 
 
 class Anchors(Backend):
@@ -108,24 +110,34 @@ class Anchors(Backend):
         each = np.stack([part.losses(selected) for part in self.parts], axis=2)
         return np.take_along_axis(each, which[:, :, None], axis=2)[:, :, 0]
 
-    def change(
-        self, before: np.ndarray, after: np.ndarray, user: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """See :meth:`Backend.change`; only the acting user can come nearer to another anchor."""
-        crosses = [part.cross for part in self.parts if part.cross is not None]
-        if len(crosses) < len(self.parts):
-            return super().change(before, after, user)
-        game, rows = self.game, np.arange(len(user))
-        k = np.arange(game.lengths[user].max())
-        inside = k < game.lengths[user, None]
-        pairs = np.where(inside, game.offsets[user, None] + k, 0)  # (B, K), the acting user's
+    def own_change(self, before: np.ndarray, after: np.ndarray, user: np.ndarray) -> np.ndarray:
+        if not self._crossed:
+            return super().own_change(before, after, user)
+        return self._of_user(after, user) - self._of_user(before, user)
+
+    def mean_change(self, before: np.ndarray, after: np.ndarray, user: np.ndarray) -> np.ndarray:
+        """See :meth:`Backend.mean_change`; only the acting user can come nearer to another."""
+        if not self._crossed:
+            return super().mean_change(before, after, user)
+        pairs, inside = self._pairs(user)
         moved = np.where(inside, np.take_along_axis(after - before, pairs, axis=1), 0.0)
         which = self._distances(before).argmin(axis=2)
-        each = [np.einsum("nbk,bk->bn", cross[:, pairs], moved) for cross in crosses]
+        each = [np.einsum("nbk,bk->bn", p.cross[:, pairs], moved) for p in self._crossed]
         change = np.take_along_axis(np.stack(each, axis=2), which[:, :, None], axis=2)[:, :, 0]
-        own = self._of_user(after, user) - self._of_user(before, user)
-        change[rows, user] = own
-        return own, change.mean(axis=1)
+        change[np.arange(len(user)), user] = self.own_change(before, after, user)
+        return change.mean(axis=1)
+
+    @property
+    def _crossed(self) -> list[Influence]:
+        """All anchors, if all have cross effects."""
+        found = [part for part in self.parts if part.cross is not None]
+        return found if len(found) == len(self.parts) else []
+
+    def _pairs(self, user: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(V, K) the pairs of users (V,), and which of them are theirs; the others are pair 0."""
+        k = np.arange(self.game.lengths[user].max(initial=0))
+        inside = k < self.game.lengths[user, None]
+        return np.where(inside, self.game.offsets[user, None] + k, 0), inside
 
     def _of_user(self, selected: np.ndarray, user: np.ndarray) -> np.ndarray:
         """(B,): the loss of one user under each selection (B, Z)."""
@@ -143,7 +155,10 @@ class Anchors(Backend):
         self, selected: np.ndarray, user: np.ndarray, row: np.ndarray | None = None
     ) -> np.ndarray:
         row = np.arange(len(user)) if row is None else row
-        return self._distances(selected).argmin(axis=2)[row, user]
+        pairs, inside = self._pairs(user)
+        mine = selected[row[:, None], pairs]
+        apart = [np.abs(mine - part.anchor.selected[pairs]) * inside for part in self.parts]
+        return np.stack([each.sum(axis=1) for each in apart], axis=1).argmin(axis=1)
 
 
 class Retrain(Backend):
