@@ -111,26 +111,26 @@ class Anchors(Backend):
         return np.take_along_axis(each, which[:, :, None], axis=2)[:, :, 0]
 
     def own_change(self, before: np.ndarray, after: np.ndarray, user: np.ndarray) -> np.ndarray:
-        if not self._crossed:
+        if not self._crosses:
             return super().own_change(before, after, user)
         return self._of_user(after, user) - self._of_user(before, user)
 
     def mean_change(self, before: np.ndarray, after: np.ndarray, user: np.ndarray) -> np.ndarray:
         """See :meth:`Backend.mean_change`; only the acting user can come nearer to another."""
-        if not self._crossed:
+        if not self._crosses:
             return super().mean_change(before, after, user)
         pairs, inside = self._pairs(user)
         moved = np.where(inside, np.take_along_axis(after - before, pairs, axis=1), 0.0)
         which = self._distances(before).argmin(axis=2)
-        each = [np.einsum("nbk,bk->bn", p.cross[:, pairs], moved) for p in self._crossed]
+        each = [np.einsum("nbk,bk->bn", cross[:, pairs], moved) for cross in self._crosses]
         change = np.take_along_axis(np.stack(each, axis=2), which[:, :, None], axis=2)[:, :, 0]
         change[np.arange(len(user)), user] = self.own_change(before, after, user)
         return change.mean(axis=1)
 
     @property
-    def _crossed(self) -> list[Influence]:
-        """All anchors, if all have cross effects."""
-        found = [part for part in self.parts if part.cross is not None]
+    def _crosses(self) -> list[np.ndarray]:
+        """Cross effects (N, Z) of all anchors; empty unless all have them."""
+        found = [part.cross for part in self.parts if part.cross is not None]
         return found if len(found) == len(self.parts) else []
 
     def _pairs(self, user: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
