@@ -13,7 +13,7 @@ from recgym.benchmark import files
 from recgym.cli import app
 
 RUNS = Path(__file__).parents[2] / "benchmarks/results/influence-path/ml-latest-small/runs.csv"
-CHEAP = ("jump", "popularity", "rec2inf[cooccurrence, embedding]")
+CHEAP = ("jump", "vanilla[popularity]", "rec2inf[cooccurrence, embedding]")
 
 
 @pytest.mark.slow
