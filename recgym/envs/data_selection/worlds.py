@@ -103,15 +103,18 @@ class World:
         return self
 
     @functools.cached_property
-    def fingerprint(self) -> str:
+    def training_key(self) -> str:
+        """What trainings depend on: everything but users' willingness."""
         digest = hashlib.sha256(self.log.fingerprint.encode())
-        digest.update(
-            repr((self.per_user, self.width, self.prior_name, self.willingness_name)).encode()
-        )
-        if self.recommender_name != "mf":
-            digest.update(self.recommender_name.encode())
+        settings = (self.per_user, self.width, self.prior_name, self.recommender_name)
+        digest.update(repr(settings).encode())
         for part in sorted(self.parts):
             digest.update(np.ascontiguousarray(self.parts[part]).tobytes())
+        return digest.hexdigest()
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(f"{self.training_key} {self.willingness_name}".encode())
         if self.simulated is not None:
             digest.update(self.simulated.willingness.tobytes())
         return digest.hexdigest()
@@ -230,7 +233,7 @@ class Game:
         return kept("influence", b"cross " + self._key(number), make)["cross"]
 
     def _key(self, number: int) -> bytes:
-        key = f"anchor {number} {self.data.fingerprint} {self.world.fingerprint}".encode()
+        key = f"anchor {number} {self.data.fingerprint} {self.world.training_key}".encode()
         if self.world.recommender_name != "mf":
             key += self.model.start.tobytes() + self.model.pull.tobytes()
         return key
