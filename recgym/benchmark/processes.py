@@ -13,11 +13,15 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
+
+PRELOADED = ("recgym.benchmark.runner", "torch", "pandas", "scipy.sparse", "scipy.optimize")
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class WorkerFailed(Exception):
@@ -33,17 +37,18 @@ class OverTime(Exception):
 
 
 class ProcessPerTask(Executor):
-    """At most ``jobs`` spawned processes at a time; functions and results must pickle.
+    """At most ``jobs`` processes at a time; functions and results must pickle.
 
-    Workers use one torch thread each, ignore Ctrl-C (the parent handles it) and end when the
-    parent does, even when it is killed.
+    Where the system can, workers are forked from a server that has imported what runs need, which
+    takes longer than a short run. Workers use one torch thread each, ignore Ctrl-C (the parent
+    handles it) and end when the parent does, even when it is killed.
     """
 
     def __init__(self, jobs: int) -> None:
         if jobs < 1:
             raise ValueError(f"jobs must be at least 1, got {jobs}")
         self._threads = ThreadPoolExecutor(jobs, thread_name_prefix="recgym-run")
-        self._context = multiprocessing.get_context("spawn")
+        self._context = _context()
         self._lock = threading.Lock()
         self._running: set[BaseProcess] = set()
         self._stopped = False
@@ -75,12 +80,16 @@ class ProcessPerTask(Executor):
     ) -> Any:
         receiver, sender = self._context.Pipe(duplex=False)
         process = self._context.Process(
-            target=_work, args=(sender, fn, args, kwargs), daemon=True, name="recgym-run"
+            target=_work,
+            args=(sender, fn, args, kwargs, dict(os.environ)),
+            daemon=True,
+            name="recgym-run",
         )
         with self._lock:
             if self._stopped:
                 raise WorkerDied("stopped before it began")
-            process.start()
+            with _one_thread_each():
+                process.start()
             self._running.add(process)
         sender.close()
         try:
@@ -106,7 +115,38 @@ class ProcessPerTask(Executor):
         return result
 
 
-def _work(sender: Connection, fn: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> None:
+def _context() -> Any:
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    return context
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """BLAS reads its number of threads when it is loaded, from the parent's environment."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _work(
+    sender: Connection,
+    fn: Callable[..., Any],
+    args: tuple,
+    kwargs: dict[str, Any],
+    environment: dict[str, str],
+) -> None:
+    os.environ.clear()  # a server has that of the time when it was started
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     use_one_thread()
@@ -122,7 +162,7 @@ def _work(sender: Connection, fn: Callable[..., Any], args: tuple, kwargs: dict[
 def use_one_thread() -> None:
     """Let torch and BLAS compute with one thread: the order of their sums, so results, repeat."""
     # Read when torch is first imported, which a run that needs no network never does.
-    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+    os.environ.update(dict.fromkeys(THREADS, "1"))
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 

@@ -36,6 +36,22 @@ def test_every_task_has_a_process_and_one_thread(monkeypatch):
     assert {threads for _, _, threads in results} == {1}
 
 
+def environment(name):
+    return os.environ.get(name)
+
+
+def test_workers_have_the_environment_of_the_moment(monkeypatch):
+    seen = []
+    for value in ("one", "two"):
+        monkeypatch.setenv("RECGYM_TEST", value)
+        with ProcessPerTask(1) as pool:
+            seen.append(pool.submit(environment, "RECGYM_TEST").result())
+    monkeypatch.delenv("RECGYM_TEST")
+    with ProcessPerTask(1) as pool:
+        seen.append(pool.submit(environment, "RECGYM_TEST").result())
+    assert seen == ["one", "two", None]
+
+
 def test_an_error_and_a_death_are_the_problem_of_one_task_only():
     with ProcessPerTask(2) as pool:
         failing, dying, fine = pool.submit(fail), pool.submit(die), pool.submit(os.getpid)
