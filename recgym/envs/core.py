@@ -40,7 +40,7 @@ class BatchState:
         return type(self)(**{f.name: getattr(self, f.name).copy() for f in fields(self)})
 
     def __len__(self) -> int:
-        return len(getattr(self, fields(self)[0].name))
+        return len(getattr(self, next(iter(self.__dataclass_fields__))))
 
 
 S = TypeVar("S", bound=BatchState)

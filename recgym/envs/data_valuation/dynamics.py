@@ -40,6 +40,7 @@ class DataValuation(Problem[State]):
         self.world, self.params, self.split = world, params, split
         self.weights = default_weights(params)
         self.measure = Measure(world, params.metric, params.k)
+        self._latest: tuple[tuple, Any] = (), None
         self.stream(0)  # says so if the batch is too large
         n = params.batch
         if params.action == "select":
@@ -112,12 +113,14 @@ class DataValuation(Problem[State]):
 
     def batch(self, state: State) -> tuple[Triplets, np.ndarray]:
         """(the triplets, their rows of the training data (B, n)) that are to be valued now."""
-        found = [
-            self.stream(stream).batch(step)
-            for stream, step in zip(state.stream.tolist(), state.step.tolist(), strict=True)
-        ]
-        triplets, rows = zip(*found, strict=True)
-        return batch_of(list(triplets)), np.stack(rows)
+        place = tuple(zip(state.stream.tolist(), state.step.tolist(), strict=True))
+        latest, made = self._latest  # asked for when it is seen, learnt from and told of
+        if place != latest:
+            found = [self.stream(stream).batch(step) for stream, step in place]
+            triplets, rows = zip(*found, strict=True)
+            made = batch_of(list(triplets)), np.stack(rows)
+            self._latest = place, made
+        return made
 
     def kept(self, action: np.ndarray) -> np.ndarray:
         """(B, n) float32 in [0, 1]: how much of each triplet is learnt from."""

@@ -52,23 +52,25 @@ def of_batch(
     """The features (B, n) of the batches that are about to be valued."""
     learner = world.learner
     signals = learner.signals(state.values, triplets)
-    shown = {name: getattr(signals, name) for name in (*SIGNED, *UNSIGNED)}
+    shown = {name: _limited(getattr(signals, name)) for name in (*SIGNED, *UNSIGNED)}
     if params.show_alignment:
-        shown["alignment"] = alignment(world, state.values, triplets)
+        shown["alignment"] = _limited(alignment(world, state.values, triplets))
     shown |= {
         "item_popularity": world.popularity[triplets.item],
         "negative_popularity": world.popularity[triplets.negative],
         "activity": world.activity[triplets.user],
     }
     if params.show_embeddings:
-        shown["embeddings"] = learner.embeddings(state.values, triplets).reshape(len(rows), -1)
-    found = {
-        name: np.clip(value, -LIMIT, LIMIT).astype(np.float32) for name, value in shown.items()
-    }
+        vectors = learner.embeddings(state.values, triplets)
+        shown["embeddings"] = _limited(vectors.reshape(len(rows), -1))
     if params.show_ids:
         ids = (triplets.user, triplets.item, triplets.negative, rows)
-        found |= {name: value.copy() for name, value in zip(IDS, ids, strict=True)}
-    return found
+        shown |= {name: value.copy() for name, value in zip(IDS, ids, strict=True)}
+    return shown
+
+
+def _limited(values: np.ndarray) -> np.ndarray:
+    return np.minimum(np.maximum(values, -LIMIT), LIMIT).astype(np.float32, copy=False)
 
 
 def alignment(world: World, values: np.ndarray, triplets: Triplets) -> np.ndarray:

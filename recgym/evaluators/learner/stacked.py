@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from recgym.models.collaborative import Collaborative
 
 
+class _Forward(NamedTuple):
+    """What the gradient needs of triplets under some parameters, which nobody writes to."""
+
+    nodes: Tensor  # (B, 3, n) int64
+    vectors: Tensor  # (B, 3, n, d)
+    margin: Tensor  # (B, n), x_ui − x_uj
+
+
 class StackedMF(Learner):
     """BPRMF (Rendle et al., UAI 2009): all rows in one table of vectors, one gather for all."""
 
@@ -24,13 +32,18 @@ class StackedMF(Learner):
             raise ValueError(f"StackedMF learns mf without biases, not {model.name}.")
         self.n_users, self.width = self.shapes["user.weight"]
         self.n_nodes = self.n_users + self.shapes["item.weight"][0]
+        self._latest: tuple[np.ndarray, Triplets, _Forward] | None = None
 
     def signals(self, values: np.ndarray, triplets: Triplets) -> Signals:
-        p, q, r = self._vectors(values, triplets)
-        positive, negative = (p * q).sum(dim=2), (p * r).sum(dim=2)
-        loss = -logsigmoid(positive - negative)
-        found = (positive, negative, loss, *(x.norm(dim=2) for x in (p, q, r)))
-        return Signals(*(t.numpy() for t in found))
+        """As :meth:`Learner.signals`; a step on the same triplets goes on from here."""
+        nodes = self._nodes(triplets)
+        vectors = self._gathered(values, nodes)
+        dots = (vectors[:, 1:] * vectors[:, :1]).sum(dim=3)  # (B, 2, n)
+        norms = torch.linalg.vector_norm(vectors, dim=3).numpy()
+        margin = dots[:, 0] - dots[:, 1]
+        self._latest = values, triplets, _Forward(nodes, vectors, margin)
+        scores, loss = dots.numpy(), logsigmoid(margin).neg_().numpy()
+        return Signals(scores[:, 0], scores[:, 1], loss, norms[:, 0], norms[:, 1], norms[:, 2])
 
     def losses(self, values: np.ndarray, triplets: Triplets) -> np.ndarray:
         p, q, r = self._vectors(values, triplets)
@@ -40,12 +53,12 @@ class StackedMF(Learner):
         return torch.stack(self._vectors(values, triplets), dim=2).numpy()
 
     def gradient(self, values: np.ndarray, triplets: Triplets, weights: np.ndarray) -> Tensor:
-        index = self._nodes(triplets)
-        p, q, r = self._gathered(values, index)
+        index, vectors, margin = self._forward(values, triplets)
+        p, q, r = vectors.unbind(dim=1)
         w = torch.as_tensor(weights, dtype=torch.float32)
         w = w / w.sum(dim=1, keepdim=True).clamp(min=1.0)
         apart = q - r
-        slope = (-w * torch.sigmoid(-(p * apart).sum(dim=2)))[:, :, None]  # dℓ / d(x_ui − x_uj)
+        slope = (-w * torch.sigmoid(-margin))[:, :, None]  # dℓ / d(x_ui − x_uj)
         of_item = slope * p
         parts = torch.stack([slope * apart, of_item, -of_item], dim=1)  # (B, 3, n, d)
         found = torch.zeros(len(values) * self.n_nodes, self.width)
@@ -61,6 +74,16 @@ class StackedMF(Learner):
         slope = -torch.sigmoid(-(p * (q - r)).sum(dim=2))
         return (slope * (dp * (q - r) + p * (dq - dr)).sum(dim=2)).double().numpy()
 
+    def _forward(self, values: np.ndarray, triplets: Triplets) -> _Forward:
+        if self._latest is not None:
+            seen, of, found = self._latest
+            if seen is values and of is triplets:
+                return found
+        nodes = self._nodes(triplets)
+        vectors = self._gathered(values, nodes)
+        p, q, r = vectors.unbind(dim=1)
+        return _Forward(nodes, vectors, (p * (q - r)).sum(dim=2))
+
     def _nodes(self, triplets: Triplets) -> Tensor:
         """(B, 3, n) int64: rows of the stacked table."""
         of_row = np.arange(len(triplets.user))[:, None] * self.n_nodes
@@ -68,11 +91,11 @@ class StackedMF(Learner):
         nodes = (of_row + triplets.user, items + triplets.item, items + triplets.negative)
         return torch.from_numpy(np.stack(nodes, axis=1))
 
-    def _gathered(self, values: np.ndarray, nodes: Tensor) -> tuple[Tensor, ...]:
+    def _gathered(self, values: np.ndarray, nodes: Tensor) -> Tensor:
+        """(B, 3, n, d)."""
         table = torch.from_numpy(values).view(-1, self.width)
-        flat = table.index_select(0, nodes.flatten())
-        return flat.view(*nodes.shape, self.width).unbind(dim=1)
+        return table.index_select(0, nodes.flatten()).view(*nodes.shape, self.width)
 
     def _vectors(self, values: np.ndarray, triplets: Triplets) -> tuple[Tensor, ...]:
         """Three times (B, n, d)."""
-        return self._gathered(values, self._nodes(triplets))
+        return self._gathered(values, self._nodes(triplets)).unbind(dim=1)
