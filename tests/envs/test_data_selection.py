@@ -255,6 +255,16 @@ class TestWorlds:
             ({"per_user": 0}, "per_user must be"),
             ({"willingness": "shy"}, "model of willingness"),
             ({"dataset": "simulation", "character": "E"}, "character must be one of"),
+            ({"per_user": 2.5}, "per_user must be a whole number"),
+            ({"harm_of_disclosure": "much"}, "harm_of_disclosure must be"),
+            ({"weights": {"loss": float("nan")}}, "weights must be finite"),
+            ({"character": "A"}, "no such choice: character"),
+            (
+                {"dataset": "simulation-50", "willingness": "constant"},
+                "no such choice: willingness",
+            ),
+            ({"dataset": "tiny", "width": 4, "per_user": 2}, "no such choice: per_user, width"),
+            ({"dataset": "tiny", "prior": "flat"}, "prior must be one of"),
         ],
     )
     def test_wrong_arguments(self, settings, message):
@@ -267,7 +277,8 @@ class TestWorlds:
         short = world.log.keep(
             (world.log.user != few[0]) | (np.arange(len(world.log)) == world.log.offsets[few[0]])
         )
-        parts = {**divided(few), "train": few[:2]}
+        nobody = np.zeros(0, dtype=int)
+        parts = {"public": few[2:], "train": few[:2], "validation": nobody, "test": nobody}
         with pytest.raises(DataError, match="at least three items"):
             World("short", short, parts).game("train")
 
@@ -397,6 +408,64 @@ def test_retrained_metrics_of_the_embedded_set():
     rank = (scores[test.user[:, None], game.candidates.items[:, 1:]]
             >= scores[test.user, test.item][:, None]).sum(axis=1)  # fmt: skip
     assert found["f1_sampled"] == pytest.approx((rank < 5).mean() / 3)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"train": [8, 8, 9]}, r"users \[8\] do more often"),
+        ({"train": [0, 8]}, r"users \[0\] do more often"),
+        ({"test": [18, 20]}, r"must lie in 0\.\.19"),
+        ({"public": []}, "nobody is public"),
+        ({"playing": [1]}, "parts must be"),
+    ],
+)
+def test_parts_of_a_world_are_checked(parts, message):
+    world = resolve("tiny")
+    given = {name: np.array(users, dtype=int) for name, users in parts.items()}
+    with pytest.raises(DataError, match=message):
+        replace(world, parts={**world.parts, **given})
+
+
+def test_users_of_a_part_may_come_in_any_order():
+    world = resolve("tiny")
+    turned = replace(world, parts={**world.parts, "train": world.parts["train"][::-1]})
+    assert turned.game("train").data.fingerprint == world.game("train").data.fingerprint
+
+
+def test_repeated_pairs_are_told():
+    world = resolve("tiny")
+    rows = np.arange(len(world.log))
+    with pytest.raises(DataError, match="more than once"):
+        World("twice", world.log.keep(np.sort(np.append(rows, rows[:1]))), world.parts)
+
+
+def test_numbers_may_be_numpys():
+    plain, numpys = (
+        playing(rounds=rounds, harm_of_disclosure=harm)[1].fingerprint
+        for rounds, harm in ((3, 0.5), (np.int64(3), np.float32(0.5)))
+    )
+    assert plain == numpys
+
+
+def test_a_tiny_world_with_another_prior_is_another_world():
+    _, problem = playing(prior="accurate")
+    assert problem.game.model.pull.max() == 30
+    assert problem.fingerprint != playing()[1].fingerprint
+
+
+def test_what_everybody_sees_of_several_games():
+    """Each row alone and both together, with what several anchors tell."""
+    _, problem = playing(backend="anchors", show_influence=True)
+    rngs = [np.random.default_rng(0)] * 2
+    state = problem.start([{"draw": 1}, {"draw": 2}], rngs)
+    selected = np.random.default_rng(1).random(state.selected.shape) < 0.5
+    state = replace(state, selected=selected)
+    both = problem.joint_observations(state)
+    for row in range(2):
+        alone = problem.joint_observations(state.rows(np.array([row])))
+        for key, value in alone.items():
+            np.testing.assert_allclose(both[key][row], value[0], atol=1e-6, err_msg=key)
 
 
 def test_willingness_of_a_world_is_checked():
