@@ -11,7 +11,7 @@ import pytest
 import recgym  # noqa: F401
 from recgym.data import DataError
 from recgym.envs.data_selection.retrained import retrained
-from recgym.envs.data_selection.worlds import World, divided, harm_of_disclosure, resolve
+from recgym.envs.data_selection.worlds import World, harm_of_disclosure, resolve
 from recgym.evaluators.influence import Utility
 
 ID, TINY = "recgym/DataSelection-v0", "recgym/DataSelectionTiny-v0"

@@ -201,7 +201,7 @@ class TestSolvers:
         for iterations in (30, 3000):  # still finite, and not
             solver = Solver("lissa", scale=0.5, iterations=iterations, single=False)
             with (
-                pytest.raises(NotConverged, match="LiSSA diverged .* residual of"),
+                pytest.raises(NotConverged, match=r"LiSSA diverged .* residual of"),
                 np.errstate(all="ignore"),
             ):
                 solve(*system, solver)

@@ -78,8 +78,8 @@ class World:
 
     Raises:
         ValueError: an unknown name, or a size that is no whole number of at least 1.
-        DataError: repeated pairs, parts that do not fit, willingness of another length than the log,
-            or outside [0, 1].
+        DataError: repeated pairs, parts that do not fit, willingness of another length than the
+            log, or outside [0, 1].
     """
 
     name: str
