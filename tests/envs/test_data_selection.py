@@ -23,12 +23,12 @@ def playing(env_id=TINY, seed=0, **settings):
     return env, env.unwrapped.problem
 
 
-def levels(env):
-    """z_u (N,) of everybody now, by the environment's own backend."""
+def levels(env, backend=None):
+    """z_u (N,) of everybody now, by the environment's own backend or another."""
     core = env.unwrapped
     selected = core.state.selected.astype(float)
     return core.problem.utilities(
-        selected, core.state.willingness, core.problem.backend.losses(selected)
+        selected, core.state.willingness, (backend or core.problem.backend).losses(selected)
     )[0]
 
 
@@ -54,9 +54,10 @@ class TestRewards:
             total += reward
         assert total == pytest.approx(info["metrics"]["z"] - start, abs=1e-9)
         assert info["metrics"]["return"] == pytest.approx(total)
-        if backend == "influence":
-            problem.game.anchor(cross=True)  # so that each user's level follows the others
-        assert levels(env).mean() == pytest.approx(info["metrics"]["z"], abs=1e-3)
+        # of levels that follow the others
+        assert levels(env, problem.joint_backend).mean() == pytest.approx(
+            info["metrics"]["z"], abs=1e-3
+        )
 
     def test_terms_by_hand(self):
         """One user drops her first item: nothing else changes."""
@@ -452,6 +453,17 @@ def test_a_tiny_world_with_another_prior_is_another_world():
     _, problem = playing(prior="accurate")
     assert problem.game.model.pull.max() == 30
     assert problem.fingerprint != playing()[1].fingerprint
+
+
+def test_pictures_do_not_depend_on_what_others_have_asked_for():
+    """Environments share games; one that needs cross effects changes nothing in another."""
+    env, problem = playing(backend="influence")
+    for _ in range(problem.n_users):
+        env.step(np.zeros(problem.width, dtype=np.int8))
+    before = problem.render(env.unwrapped.state, 0, "ansi")
+    assert problem.game.anchor(cross=True).cross is not None
+    assert problem.game.anchor().cross is None
+    assert problem.render(env.unwrapped.state, 0, "ansi") == before
 
 
 def test_what_everybody_sees_of_several_games():

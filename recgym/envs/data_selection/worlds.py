@@ -200,7 +200,7 @@ class Game:
         self.rows, self.data = _game(world, users, split)
         self.model = recommender(world, self.data)
         self._anchors: dict[int, Influence] = {}
-        self._crossed: set[int] = set()
+        self._crossed: dict[int, Influence] = {}
 
     @functools.cached_property
     def places(self) -> np.ndarray:
@@ -246,10 +246,12 @@ class Game:
         if number not in self._anchors:
             self._anchors[number] = Influence(self.data, self._anchor(number))
         found = self._anchors[number]
-        if cross and number not in self._crossed:
-            found.cross = self._cross(number, found.anchor)
-            self._crossed.add(number)
-        return found
+        if not cross:
+            return found
+        if number not in self._crossed:  # another object: games are shared by environments
+            crossed = self._cross(number, found.anchor)
+            self._crossed[number] = Influence(self.data, found.anchor, crossed)
+        return self._crossed[number]
 
     def _cross(self, number: int, at: Anchor) -> np.ndarray:
         """(N, Z) float32: what each pair does to each user; large ones are not kept on disk."""
