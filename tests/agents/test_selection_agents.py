@@ -216,6 +216,19 @@ def test_the_latest_that_are_best():
     np.testing.assert_array_equal(latest(values, own), [2, 1, 0])
 
 
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [("ifrqe", {"method": "projected"}), ("ifrqe_plus", {}), ("ifrqe_plus", {"method": "sampled"})],
+)
+def test_with_one_anchor_all_keep_the_same_latest_items(name, config):
+    settings = {"dataset": "simulation-50", "action": "recent", "rounds": 1}
+    expected, _ = played(*made("ifrqe", ID, **settings))
+    anchored = settings | ({"anchors": 1} if name == "ifrqe_plus" else {})
+    found, _ = played(*made(name, ID, config=config, **anchored))
+    np.testing.assert_array_equal(found, expected)
+    assert 0.1 < found.mean() < 0.9
+
+
 def test_what_an_agent_cannot_play_is_refused():
     with pytest.raises(AgentError, match="show_influence=True"):
         made("ifrqe", show_influence=False)
@@ -283,6 +296,9 @@ class TestRetraining:
         np.testing.assert_array_equal(again.plans["test"], agent.plans["test"])
         np.testing.assert_array_equal(played(env, again)[0], first)
         assert again.training_record == {}
+        for changed in ({"harm_of_disclosure": 5.0}, {"split": "test", "harm_of_disclosure": 0.0}):
+            with pytest.raises(AgentError, match="was planned for"):
+                type(agent).load(tmp_path, made("all", rows=1, **changed)[0])
         with pytest.raises(AgentError, match="none of its players"):
             agent.predict(made("all", ID, 1, per_user=3)[0].reset(seed=0)[0])
 

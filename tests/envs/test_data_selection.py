@@ -11,7 +11,7 @@ import pytest
 import recgym  # noqa: F401
 from recgym.data import DataError
 from recgym.envs.data_selection.retrained import retrained
-from recgym.envs.data_selection.worlds import World, divided, harm_of_disclosure, resolve
+from recgym.envs.data_selection.worlds import World, harm_of_disclosure, resolve
 from recgym.evaluators.influence import Utility
 
 ID, TINY = "recgym/DataSelection-v0", "recgym/DataSelectionTiny-v0"
@@ -23,12 +23,12 @@ def playing(env_id=TINY, seed=0, **settings):
     return env, env.unwrapped.problem
 
 
-def levels(env):
-    """z_u (N,) of everybody now, by the environment's own backend."""
+def levels(env, backend=None):
+    """z_u (N,) of everybody now, by the environment's own backend or another."""
     core = env.unwrapped
     selected = core.state.selected.astype(float)
     return core.problem.utilities(
-        selected, core.state.willingness, core.problem.backend.losses(selected)
+        selected, core.state.willingness, (backend or core.problem.backend).losses(selected)
     )[0]
 
 
@@ -54,9 +54,10 @@ class TestRewards:
             total += reward
         assert total == pytest.approx(info["metrics"]["z"] - start, abs=1e-9)
         assert info["metrics"]["return"] == pytest.approx(total)
-        if backend == "influence":
-            problem.game.anchor(cross=True)  # so that each user's level follows the others
-        assert levels(env).mean() == pytest.approx(info["metrics"]["z"], abs=1e-3)
+        # of levels that follow the others
+        assert levels(env, problem.joint_backend).mean() == pytest.approx(
+            info["metrics"]["z"], abs=1e-3
+        )
 
     def test_terms_by_hand(self):
         """One user drops her first item: nothing else changes."""
@@ -255,6 +256,16 @@ class TestWorlds:
             ({"per_user": 0}, "per_user must be"),
             ({"willingness": "shy"}, "model of willingness"),
             ({"dataset": "simulation", "character": "E"}, "character must be one of"),
+            ({"per_user": 2.5}, "per_user must be a whole number"),
+            ({"harm_of_disclosure": "much"}, "harm_of_disclosure must be"),
+            ({"weights": {"loss": float("nan")}}, "weights must be finite"),
+            ({"character": "A"}, "no such choice: character"),
+            (
+                {"dataset": "simulation-50", "willingness": "constant"},
+                "no such choice: willingness",
+            ),
+            ({"dataset": "tiny", "width": 4, "per_user": 2}, "no such choice: per_user, width"),
+            ({"dataset": "tiny", "prior": "flat"}, "prior must be one of"),
         ],
     )
     def test_wrong_arguments(self, settings, message):
@@ -267,7 +278,8 @@ class TestWorlds:
         short = world.log.keep(
             (world.log.user != few[0]) | (np.arange(len(world.log)) == world.log.offsets[few[0]])
         )
-        parts = {**divided(few), "train": few[:2]}
+        nobody = np.zeros(0, dtype=int)
+        parts = {"public": few[2:], "train": few[:2], "validation": nobody, "test": nobody}
         with pytest.raises(DataError, match="at least three items"):
             World("short", short, parts).game("train")
 
@@ -397,6 +409,75 @@ def test_retrained_metrics_of_the_embedded_set():
     rank = (scores[test.user[:, None], game.candidates.items[:, 1:]]
             >= scores[test.user, test.item][:, None]).sum(axis=1)  # fmt: skip
     assert found["f1_sampled"] == pytest.approx((rank < 5).mean() / 3)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"train": [8, 8, 9]}, r"users \[8\] do more often"),
+        ({"train": [0, 8]}, r"users \[0\] do more often"),
+        ({"test": [18, 20]}, r"must lie in 0\.\.19"),
+        ({"public": []}, "nobody is public"),
+        ({"playing": [1]}, "parts must be"),
+    ],
+)
+def test_parts_of_a_world_are_checked(parts, message):
+    world = resolve("tiny")
+    given = {name: np.array(users, dtype=int) for name, users in parts.items()}
+    with pytest.raises(DataError, match=message):
+        replace(world, parts={**world.parts, **given})
+
+
+def test_users_of_a_part_may_come_in_any_order():
+    world = resolve("tiny")
+    turned = replace(world, parts={**world.parts, "train": world.parts["train"][::-1]})
+    assert turned.game("train").data.fingerprint == world.game("train").data.fingerprint
+
+
+def test_repeated_pairs_are_told():
+    world = resolve("tiny")
+    rows = np.arange(len(world.log))
+    with pytest.raises(DataError, match="more than once"):
+        World("twice", world.log.keep(np.sort(np.append(rows, rows[:1]))), world.parts)
+
+
+def test_numbers_may_be_numpys():
+    plain, numpys = (
+        playing(rounds=rounds, harm_of_disclosure=harm)[1].fingerprint
+        for rounds, harm in ((3, 0.5), (np.int64(3), np.float32(0.5)))
+    )
+    assert plain == numpys
+
+
+def test_a_tiny_world_with_another_prior_is_another_world():
+    _, problem = playing(prior="accurate")
+    assert problem.game.model.pull.max() == 30
+    assert problem.fingerprint != playing()[1].fingerprint
+
+
+def test_pictures_do_not_depend_on_what_others_have_asked_for():
+    """Environments share games; one that needs cross effects changes nothing in another."""
+    env, problem = playing(backend="influence")
+    for _ in range(problem.n_users):
+        env.step(np.zeros(problem.width, dtype=np.int8))
+    before = problem.render(env.unwrapped.state, 0, "ansi")
+    assert problem.game.anchor(cross=True).cross is not None
+    assert problem.game.anchor().cross is None
+    assert problem.render(env.unwrapped.state, 0, "ansi") == before
+
+
+def test_what_everybody_sees_of_several_games():
+    """Each row alone and both together, with what several anchors tell."""
+    _, problem = playing(backend="anchors", show_influence=True)
+    rngs = [np.random.default_rng(0)] * 2
+    state = problem.start([{"draw": 1}, {"draw": 2}], rngs)
+    selected = np.random.default_rng(1).random(state.selected.shape) < 0.5
+    state = replace(state, selected=selected)
+    both = problem.joint_observations(state)
+    for row in range(2):
+        alone = problem.joint_observations(state.rows(np.array([row])))
+        for key, value in alone.items():
+            np.testing.assert_allclose(both[key][row], value[0], atol=1e-6, err_msg=key)
 
 
 def test_willingness_of_a_world_is_checked():

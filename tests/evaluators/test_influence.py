@@ -198,10 +198,34 @@ class TestSolvers:
             solve(hessian, np.random.default_rng(1).standard_normal((model.n_params, 3)))
 
     def test_lissa_with_a_scale_too_small_diverges_and_says_so(self, system):
-        with pytest.raises(NotConverged, match="LiSSA diverged"), np.errstate(all="ignore"):
-            solve(*system, Solver("lissa", scale=0.5, iterations=3000, single=False))
+        for iterations in (30, 3000):  # still finite, and not
+            solver = Solver("lissa", scale=0.5, iterations=iterations, single=False)
+            with (
+                pytest.raises(NotConverged, match=r"LiSSA diverged .* residual of"),
+                np.errstate(all="ignore"),
+            ):
+                solve(*system, solver)
 
-    @pytest.mark.parametrize("wrong", [{"method": "lu"}, {"iterations": 0}, {"tolerance": 0}])
+    def test_a_short_series_of_lissa_is_no_failure(self, system):
+        solve(*system, Solver("lissa", iterations=5))
+
+    def test_the_oracle_tells_negative_curvature_too(self, small):
+        model, theta = small
+        hessian = model.hessian(theta, np.ones(model.game.size), damping=-50.0)
+        with pytest.raises(NotConverged, match="not positive definite"):
+            solve(hessian, np.ones((model.n_params, 1)), Solver("dense"))
+
+    @pytest.mark.parametrize("method", ["cg", "lissa", "dense"])
+    def test_vectors_that_are_not_finite_are_told(self, system, method):
+        hessian, vectors = system
+        vectors = vectors.copy()
+        vectors[0, 1] = np.nan
+        with pytest.raises(NotConverged, match="not finite"):
+            solve(hessian, vectors, Solver(method))
+
+    @pytest.mark.parametrize(
+        "wrong", [{"method": "lu"}, {"iterations": 0}, {"tolerance": 0}, {"tolerance": np.nan}]
+    )
     def test_wrong_settings(self, wrong):
         with pytest.raises(ValueError, match=r"must be|at least"):
             Solver(**wrong)
@@ -386,6 +410,17 @@ class TestGame:
             replace(game, validation=game.validation.at(game.validation.user != 7))
         with pytest.raises(DataError, match=r"users \[3\] have no training item"):
             replace(game, training=game.training.at(game.training.user != 3))
+
+    def test_users_and_columns_that_do_not_fit_are_told(self, small):
+        game = small[0].game
+        for part in ("training", "validation", "test"):
+            pairs = getattr(game, part)
+            for wrong in (-1, game.n_users):
+                user = np.where(pairs.user == pairs.user[-1], wrong, pairs.user)
+                with pytest.raises(DataError, match="users must lie in"):
+                    replace(game, **{part: replace(pairs, user=user)})
+            with pytest.raises(DataError, match="equally many"):
+                replace(game, **{part: replace(pairs, item=pairs.item[1:])})
 
     def test_selections_of_the_wrong_shape_or_value(self, small):
         model, _ = small

@@ -124,6 +124,14 @@ class RetrainingAgent(SelectingAgent):
             }
         return self.plans[split]
 
+    def _card(self) -> dict[str, Any]:
+        return {**super()._card(), "utility": self._utility()}
+
+    def _utility(self) -> dict[str, Any]:
+        """What plans depend on besides the data."""
+        params = self.problem.params
+        return {"harm_of_disclosure": params.harm_of_disclosure, "cost": params.cost}
+
     def save(self, path: str | Path) -> None:
         import torch
 
@@ -135,10 +143,16 @@ class RetrainingAgent(SelectingAgent):
 
     @classmethod
     def load(cls, path: str | Path, env: Any) -> RetrainingAgent:
-        from recgym.models.store import StoreError, read_tensors
+        from recgym.models.store import StoreError, read_json, read_tensors
 
         agent = super().load(path, env)
         assert isinstance(agent, cls)
+        made_for = read_json(Path(path) / "agent.json").get("utility")
+        if made_for != agent._utility():
+            raise AgentError(
+                f"{path} was planned for {made_for}, and this environment has {agent._utility()}. "
+                "Plan again with it."
+            )
         file = Path(path) / "plans.safetensors"
         agent.plans = {split: plan.numpy() for split, plan in read_tensors(file).items()}
         for split, plan in agent.plans.items():

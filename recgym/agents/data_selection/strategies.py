@@ -114,6 +114,7 @@ class StrategyConfig(AgentConfig):
 class StrategyAgent(SelectingAgent):
     """Keeps what the strategy of the acting user holds most likely, or what is best in closed form.
 
+    With ``action="recent"`` the K + 1 choices are listed, and the one of the highest gain is taken.
     ``training_record`` tells by how much mean predicted z the strategies have stayed behind.
     """
 
@@ -137,6 +138,16 @@ class StrategyAgent(SelectingAgent):
     @abstractmethod
     def gain(self, observation: dict[str, np.ndarray], selections: np.ndarray) -> np.ndarray:
         """(B, S): the predicted z of selections (B, S, K), up to a constant of each user."""
+
+    def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
+        if self.kind == "items":
+            return super().act(observation, deterministic=deterministic)
+        own = observation["own"] > 0
+        lengths, k = own.sum(axis=1), own.shape[1]
+        first = np.minimum(np.arange(k + 1), lengths[:, None])  # (B, K + 1), the oldest kept
+        kept = own[:, None] & (np.arange(k) >= first[:, :, None])
+        best = self.gain(observation, kept.astype(np.float64)).argmax(axis=1)
+        return lengths - first[np.arange(len(first)), best]
 
     def strategies(
         self, observation: dict[str, np.ndarray], best: np.ndarray, *, sampled: bool

@@ -252,7 +252,7 @@ class DataSelection(Problem[State]):
             "score": self._score[places],
         }
         if self.params.show_influence:
-            shown |= self.told(state.selected, user)
+            shown |= self.told(state.selected[row], user)
         return {
             **shown,
             "selected": mine.astype(np.int8),

@@ -79,7 +79,8 @@ class DataSelectionEnv(RecEnv):
 
     `objective="selfish"` pays each user for herself: the user who moves next is another one, so
     learn with γ = 0. `objective="social"` pays the change of the mean of all users' z, which adds
-    up to the whole episode's change exactly; learners of this package use it.
+    up to the whole episode's change exactly, but for what drift changes; learners of this package
+    use it.
 
     Losses while playing come from the `backend`: `"influence"` predicts them by influence functions
     from one anchor, the recommender trained on everything; `"anchors"` from the nearest of T
@@ -116,7 +117,8 @@ class DataSelectionEnv(RecEnv):
     - `objective="selfish"`, `action="items"`, `rounds=2`.
     - `drift=0.0`: standard deviation of what is added to each willingness between rounds.
     - `show_influence=False`, `final_retrain=False`, `weights={}`.
-    - `willingness="uniform"`: or `"constant"`, `"rarity"` (of the item's category).
+    - `willingness="uniform"`: or `"constant"`, `"rarity"` (of the item's category); simulated users
+      have their own.
     - `recommender="mf"`: or `"neumf"`, `"lightgcn"`.
     - `per_user=20` latest training items of each player; `width=16`, d of the recommender;
       `prior="proximal"`, `"accurate"` or `"xavier"`; `most_users=3000` of the data set;

@@ -42,6 +42,9 @@ class Params:
     """Weights of named reward terms that take the place of the defaults."""
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):
+                object.__setattr__(self, name, value.item())
         for name, known in (
             ("action", ACTIONS),
             ("backend", BACKENDS),
@@ -52,12 +55,12 @@ class Params:
                 raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}.")
         for name in ("rounds", "anchors"):
             value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
         for name in ("harm_of_disclosure", "drift"):
             value = getattr(self, name)
-            if not 0 <= value < np.inf:
-                raise ValueError(f"{name} must be at least 0 and finite, got {value}.")
+            if not isinstance(value, int | float) or not 0 <= value < np.inf:
+                raise ValueError(f"{name} must be at least 0 and finite, got {value!r}.")
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "weights": dict(self.weights)}

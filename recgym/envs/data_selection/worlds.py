@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recgym.data import DataError, InteractionLog, LeaveTwoOut, subsample, willingness
+from recgym.data.selection_split import first_rows
 from recgym.envs.data_selection import retrained
 from recgym.envs.data_selection.recommenders import RECOMMENDERS, recommender
 from recgym.evaluators.influence import (
@@ -63,7 +65,8 @@ class World:
 
     Args:
         log: each (user, item) pair once.
-        parts: users of ``public``, ``train``, ``validation`` and ``test``.
+        parts: users of ``public``, ``train``, ``validation`` and ``test``, in any order; nobody
+            stands in two.
         per_user: latest training items that each player may select from.
         width: d of the recommender.
         prior_name: ``"proximal"``, ``"accurate"`` or ``"xavier"``.
@@ -74,8 +77,9 @@ class World:
             one optimum.
 
     Raises:
-        ValueError: an unknown name, or a size below 1.
-        DataError: willingness of another length than the log, or outside [0, 1].
+        ValueError: an unknown name, or a size that is no whole number of at least 1.
+        DataError: repeated pairs, parts that do not fit, willingness of another length than the
+            log, or outside [0, 1].
     """
 
     name: str
@@ -94,10 +98,37 @@ class World:
             if (given := getattr(self, f"{name}_name")) not in known:
                 raise ValueError(f"{name} must be one of {known}, got {given!r}.")
         for name in ("per_user", "width"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+        self._check_parts()
+        if len(first_rows(self.log)) < len(self.log):
+            raise DataError(
+                f"{self.name}: the log holds (user, item) pairs more than once. Keep the first of "
+                "each, as recgym.data.selection_split.first_events does."
+            )
         if self.simulated is not None:
             willingness.check(self.simulated.willingness, self.log)
+
+    def _check_parts(self) -> None:
+        """Sorts the users of each part."""
+        if sorted(self.parts) != sorted(SHARES):
+            raise DataError(f"{self.name}: parts must be {list(SHARES)}, got {sorted(self.parts)}.")
+        parts = {part: np.sort(np.asarray(users)) for part, users in self.parts.items()}
+        object.__setattr__(self, "parts", parts)
+        users, counts = np.unique(np.concatenate(list(parts.values())), return_counts=True)
+        if (counts > 1).any():
+            raise DataError(
+                f"{self.name}: a user stands in one part once, users "
+                f"{users[counts > 1][:5].tolist()} do more often."
+            )
+        if len(users) and not 0 <= users[0] <= users[-1] < self.log.n_users:
+            raise DataError(f"{self.name}: users of parts must lie in 0..{self.log.n_users - 1}.")
+        if len(parts["public"]) == 0 and self.prior_name != "xavier":
+            raise DataError(
+                f'{self.name}: nobody is public, and prior="{self.prior_name}" is learned from '
+                'public users. Give some, or choose prior="xavier".'
+            )
 
     def __deepcopy__(self, memo: dict) -> World:
         return self
@@ -169,7 +200,7 @@ class Game:
         self.rows, self.data = _game(world, users, split)
         self.model = recommender(world, self.data)
         self._anchors: dict[int, Influence] = {}
-        self._crossed: set[int] = set()
+        self._crossed: dict[int, Influence] = {}
 
     @functools.cached_property
     def places(self) -> np.ndarray:
@@ -215,10 +246,12 @@ class Game:
         if number not in self._anchors:
             self._anchors[number] = Influence(self.data, self._anchor(number))
         found = self._anchors[number]
-        if cross and number not in self._crossed:
-            found.cross = self._cross(number, found.anchor)
-            self._crossed.add(number)
-        return found
+        if not cross:
+            return found
+        if number not in self._crossed:  # another object: games are shared by environments
+            crossed = self._cross(number, found.anchor)
+            self._crossed[number] = Influence(self.data, found.anchor, crossed)
+        return self._crossed[number]
 
     def _cross(self, number: int, at: Anchor) -> np.ndarray:
         """(N, Z) float32: what each pair does to each user; large ones are not kept on disk."""
@@ -295,7 +328,7 @@ def resolve(dataset: str | World, variant: str = "clean", **of: Any) -> World:
         dataset: a data set of :func:`recgym.data.names`, ``simulation``, ``simulation-50`` (50
             players in each split) or ``tiny``.
         of: ``per_user``, ``width``, ``prior``, ``willingness``, ``most_users``, ``character``,
-            ``recommender``.
+            ``recommender``. What a world does not have is refused.
     """
     if isinstance(dataset, World):
         return dataset
@@ -321,8 +354,12 @@ def _resolved(
     if dataset == "tiny":
         from recgym.envs.data_selection.tiny import tiny_world
 
+        _refuse(dataset, per_user=per_user, width=width, willingness=willingness)
+        _refuse(dataset, most_users=most_users, character=character)
         tiny = tiny_world()
-        return tiny if recommender == "mf" else replace(tiny, recommender_name=recommender)
+        if (recommender, prior) == (tiny.recommender_name, tiny.prior_name):
+            return tiny
+        return replace(tiny, recommender_name=recommender, prior_name=prior)
     settings: dict[str, Any] = {
         "per_user": per_user,
         "width": width,
@@ -331,6 +368,7 @@ def _resolved(
         "recommender_name": recommender,
     }
     if dataset in ("simulation", "simulation-50"):
+        _refuse(dataset, willingness=willingness, most_users=most_users)
         if character not in CHARACTERS:
             raise ValueError(f"character must be one of {list(CHARACTERS)}, got {character!r}.")
         made = simulate(0, SIMULATED_USERS, 1_000, a=CHARACTERS[character])
@@ -338,10 +376,21 @@ def _resolved(
         if dataset == "simulation-50":  # for agents that train thousands of times
             parts = {name: of if name == "public" else of[:FEW] for name, of in parts.items()}
         return World(dataset, made.log, parts, simulated=made, **settings)
+    _refuse(dataset, character=character)
     log = data.load(dataset, variant=variant)
     log = subsample(first_events(log), most_users, SPLIT_SEED)
     long = np.flatnonzero(np.bincount(log.user, minlength=log.n_users) >= 3)
     return World(dataset, log, divided(long), **settings)
+
+
+def _refuse(dataset: str, **given: Any) -> None:
+    """Raise ``ValueError`` for settings that are not :func:`_resolved`'s defaults."""
+    defaults = inspect.signature(_resolved.__wrapped__).parameters
+    if other := sorted(name for name, value in given.items() if value != defaults[name].default):
+        raise ValueError(
+            f"The world {dataset!r} has no such choice: {', '.join(other)}. Leave it out, or take "
+            "another dataset."
+        )
 
 
 def harm_of_disclosure(name: str) -> float:

@@ -37,7 +37,8 @@ class SelectionGame:
         test: D^u, for reports only.
 
     Raises:
-        DataError: a user without training or validation pairs, a wrong order, items out of range.
+        DataError: a user without training or validation pairs, a wrong order, users or items out of
+            range, columns of unequal length.
     """
 
     n_users: int
@@ -48,9 +49,17 @@ class SelectionGame:
     name: str = "game"
 
     def __post_init__(self) -> None:
+        for pairs in (self.training, self.validation, self.test):
+            lengths = len(pairs.user), len(pairs.item), len(pairs.negative)
+            if len(set(lengths)) > 1:
+                raise DataError(
+                    f"{self.name}: users, items and negatives must be equally many, got {lengths}."
+                )
+            if len(pairs) and not 0 <= pairs.user.min() <= pairs.user.max() < self.n_users:
+                raise DataError(f"{self.name}: users must lie in 0..{self.n_users - 1}.")
         for part, pairs in (("training", self.training), ("validation", self.validation)):
             count = np.bincount(pairs.user, minlength=self.n_users)
-            if len(count) > self.n_users or count.min(initial=1) < 1:
+            if count.min(initial=1) < 1:
                 alone = np.flatnonzero(count < 1)[:5].tolist()
                 raise DataError(
                     f"{self.name}: users {alone} have no {part} item. Leave them out of the game, "

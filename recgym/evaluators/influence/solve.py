@@ -33,7 +33,7 @@ class Solver:
     def __post_init__(self) -> None:
         if self.method not in ("cg", "lissa", "dense"):
             raise ValueError(f"method must be cg, lissa or dense, got {self.method!r}.")
-        if self.iterations < 1 or self.tolerance <= 0:
+        if self.iterations < 1 or not self.tolerance > 0:
             raise ValueError("iterations must be at least 1 and tolerance positive.")
 
 
@@ -47,12 +47,16 @@ def solve(hessian: Any, vectors: np.ndarray, solver: Solver = Solver()) -> np.nd
         hessian: has ``@``, ``preconditioner(dtype)`` and ``dense()``.
 
     Raises:
-        NotConverged: a residual above the tolerance, or curvature that is not positive.
+        NotConverged: a residual above the tolerance (of LiSSA, a series cut short on purpose, one
+            above that of zero), curvature that is not positive, or vectors that are not finite.
     """
+    if not np.isfinite(vectors).all():
+        raise NotConverged(
+            "The right-hand sides are not finite: the training did not end at an optimum. Use a "
+            "stronger prior."
+        )
     if solver.method == "dense":
-        from scipy.linalg import cho_factor, cho_solve
-
-        return cho_solve(cho_factor(hessian.dense()), vectors)
+        return _dense(hessian, vectors)
     kind = np.float32 if solver.single else np.float64
     vectors = np.ascontiguousarray(vectors, dtype=kind)
     if solver.method == "lissa":
@@ -60,6 +64,18 @@ def solve(hessian: Any, vectors: np.ndarray, solver: Solver = Solver()) -> np.nd
     return _conjugate_gradients(
         lambda x: hessian @ x, hessian.preconditioner(kind), vectors, solver
     )
+
+
+def _dense(hessian: Any, vectors: np.ndarray) -> np.ndarray:
+    from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+    try:
+        return cho_solve(cho_factor(hessian.dense()), vectors)
+    except (LinAlgError, ValueError) as error:  # ValueError: entries that are not finite
+        raise NotConverged(
+            f"The Hessian is not positive definite where the training ended ({error}). Use a "
+            "stronger prior or a larger damping."
+        ) from None
 
 
 def block_jacobi(blocks: np.ndarray, kind: Any) -> Callable[[np.ndarray], np.ndarray]:
@@ -128,11 +144,16 @@ def _lissa(hessian: Any, vectors: np.ndarray, solver: Solver) -> np.ndarray:
     result = vectors.copy()
     for _ in range(solver.iterations):
         result = vectors + result - (hessian @ result) / vectors.dtype.type(scale)
-    if not np.isfinite(result).all():
+    result /= vectors.dtype.type(scale)
+    residual = np.linalg.norm(vectors - hessian @ result, axis=0)
+    worst = float((residual / np.maximum(np.linalg.norm(vectors, axis=0), 1e-30)).max(initial=0))
+    if not worst <= 1 + 1e-3:  # each term of a series that converges lowers it
         raise NotConverged(
-            f"LiSSA diverged: its scale {scale:.3g} is below the largest eigenvalue of the Hessian."
+            f"LiSSA diverged after {solver.iterations} iterations, to a relative residual of "
+            f"{worst:.2g}: its scale {scale:.3g} is below the largest eigenvalue of the Hessian, "
+            "or the Hessian is not positive definite."
         )
-    return result / vectors.dtype.type(scale)
+    return result
 
 
 def _largest_eigenvalue(hessian: Any, kind: np.dtype, rounds: int = 30) -> float:
