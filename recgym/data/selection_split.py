@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +33,19 @@ def subsample(log: InteractionLog, n_users: int, seed: int) -> InteractionLog:
     if n_users < len(users):
         users = np.random.default_rng(seed).choice(users, n_users, replace=False)
     return log.keep(np.isin(log.user, users)).compact()
+
+
+def shuffled(log: InteractionLog, seed: int) -> InteractionLog:
+    """The log with each user's events in a drawn order, for one whose order is not that of time.
+
+    Times, if there are any, are dropped.
+    """
+    order = np.lexsort((np.random.default_rng(seed).random(len(log)), log.user))
+    item, rating = log.item[order], None if log.rating is None else log.rating[order]
+    for column in (item, rating):
+        if column is not None:
+            column.flags.writeable = False
+    return replace(log, item=item, rating=rating, time=None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,7 +69,10 @@ class RecEnv(gym.Env):
         return _first(self.problem.observe(self.state)), reward, terminated, truncated, info
 
     def action_masks(self) -> np.ndarray:
-        """(A,) bool: the legal actions now, as sb3-contrib asks for them."""
+        """(A,) bool: the legal actions now, as sb3-contrib asks for them of ``Discrete`` actions.
+
+        Of ``MultiBinary`` actions, the bits that mean something now.
+        """
         return self.problem.action_masks(self._current())[0]
 
     def metrics(self) -> dict[str, float]:

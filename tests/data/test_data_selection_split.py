@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from recgym.data import DataError, InteractionLog, load
-from recgym.data.selection_split import LeaveTwoOut, first_events, first_rows, subsample
+from recgym.data.selection_split import (
+    LeaveTwoOut,
+    first_events,
+    first_rows,
+    shuffled,
+    subsample,
+)
+from recgym.data.selection_world import simulate
 
 
 def log_of(*histories, **columns) -> InteractionLog:
@@ -124,3 +131,15 @@ def test_default_world():
     split = LeaveTwoOut.of(load("ml-latest-small"))
     assert len(split.test) == len(split.validation) == 671
     assert (split.excluded, split.repeated) == (0, 0)
+
+
+def test_shuffled_events_stay_with_their_users():
+    world = simulate(0, 300, 50)
+    log = shuffled(world.log, 3)
+    np.testing.assert_array_equal(log.user, world.log.user)
+    assert (log.item != world.log.item).mean() > 0.5
+    for user in range(300):
+        mine = log.user == user
+        assert sorted(log.item[mine]) == sorted(world.log.item[mine])
+    np.testing.assert_array_equal(shuffled(world.log, 3).item, log.item)
+    assert (shuffled(world.log, 4).item != log.item).any()

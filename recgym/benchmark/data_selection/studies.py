@@ -24,6 +24,8 @@ BUDGETS = {"tiny": (26, 128), "simulation-50": (128, 1_000)}
 SEEDS = range(5)
 FEWER_USERS = 400
 """Of the stand-ins where NeuMF plays, whose influences take minutes for a hundred players."""
+MINUTES = 30.0
+"""Of a run of Table 1 with three recommenders, training of the anchors apart."""
 TABLE_1 = (
     "ppo",
     "ifrqe_plus",
@@ -64,7 +66,9 @@ def recommenders(name: str, dataset: str | None, variant: str) -> Study:
         r: _part(base, name, _entries(TABLE_1), recommender=r, anchors=2, **fewer)
         for r in RECOMMENDERS
     }
-    suites = {r: replace(part, seeds=base.seeds, tasks=3) for r, part in parts.items()}
+    suites = {
+        r: replace(part, seeds=base.seeds, tasks=3, minutes=MINUTES) for r, part in parts.items()
+    }
     return Study(name, "Three recommenders", "recommender", suites, ("z_retrained", "f1_sampled"))
 
 

@@ -106,7 +106,8 @@ class DataSelectionEnv(RecEnv):
     gives (`f1_full_chance`, `f1_sampled_chance`).
 
     ## Arguments
-    - `dataset="ml-latest-small"`: another data set with at least three items a user;
+    - `dataset="ml-latest-small"`: another data set with at least three items a user (the order of
+      `steam-200k`, which has no times, is drawn);
       `"simulation"`, the paper's simulated world of 1,000 test users; `"simulation-50"`, the same
       with 50 players in each split; `"tiny"`; or a `World`.
     - `variant="clean"`, `split="train"`.

@@ -55,6 +55,7 @@ HARM_OF_DISCLOSURE: Mapping[str, float] = {
     "tiny": 0.01,
 }
 OTHERWISE = 0.01
+WITHOUT_TIMES = ("steam-200k",)  # a user's games stand in order of hours played
 SIMULATED_USERS = 2_500  # 1,000 of them public and 1,000 in the test split, as in the paper
 FEW = 50  # players of each split of "simulation-50"
 
@@ -348,7 +349,7 @@ def _resolved(
     recommender: str = "mf",
 ) -> World:
     from recgym import data
-    from recgym.data.selection_split import first_events
+    from recgym.data.selection_split import first_events, shuffled
     from recgym.data.selection_world import CHARACTERS, simulate
 
     if dataset == "tiny":
@@ -379,6 +380,8 @@ def _resolved(
     _refuse(dataset, character=character)
     log = data.load(dataset, variant=variant)
     log = subsample(first_events(log), most_users, SPLIT_SEED)
+    if dataset in WITHOUT_TIMES:
+        log = shuffled(log, SPLIT_SEED)
     long = np.flatnonzero(np.bincount(log.user, minlength=log.n_users) >= 3)
     return World(dataset, log, divided(long), **settings)
 
