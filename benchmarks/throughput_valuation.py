@@ -32,7 +32,7 @@ PLAYERS = 4_096
 
 
 def environment(env: gym.Env, stream: int) -> Callable[[], None]:
-    everything = np.ones(env.action_space.shape, dtype=np.int8)
+    everything = np.ones(env.action_space.shape or 1, dtype=np.int8)
 
     def work() -> None:
         env.reset(options={"stream": stream})

@@ -36,7 +36,7 @@ class SelectionOptimum:
     equilibria: np.ndarray  # (E,) int64 rows, the best first
     social: int
     """Row of the social optimum."""
-    _willingness: np.ndarray = field(repr=False)  # (N, K) float32, as it is observed
+    _seen: np.ndarray = field(repr=False)  # (N, 2K) float32, willingness and popularity
     _places: np.ndarray = field(repr=False)  # (N, K) int64, padded with Z
 
     def regret(self, score: float) -> float:
@@ -51,10 +51,20 @@ class SelectionOptimum:
     def act(
         self, observation: Mapping[str, Any], play: Literal["social", "equilibrium"] = "social"
     ) -> np.ndarray:
-        """(K,) int8: the acting user's part of the social optimum or of the best equilibrium."""
+        """(K,) int8: the acting user's part of the social optimum or of the best equilibrium.
+
+        Raises:
+            ValueError: the observation is of another draw, or of another world.
+        """
         row = self.social if play == "social" else int(self.equilibria[0])
-        seen = np.asarray(observation["willingness"], dtype=np.float32)
-        user = np.abs(self._willingness - seen).sum(axis=1).argmin()
+        seen = np.concatenate([observation["willingness"], observation["popularity"]])
+        apart = np.abs(self._seen - seen).max(axis=1)
+        user = int(apart.argmin())
+        if apart[user] > 1e-5:
+            raise ValueError(
+                "This user is not of the game that was solved: reset the environment with "
+                'options={"draw": …}, the draw that the optimum was computed for.'
+            )
         return np.append(self.selections[row], False)[self._places[user]].astype(np.int8)
 
 
@@ -89,7 +99,9 @@ def selection_optimum(env: gym.Env, draw: int = 0) -> SelectionOptimum:
         gains=gains,
         equilibria=stable,
         social=social,
-        _willingness=np.append(willingness, 0.0)[game.places].astype(np.float32),
+        _seen=np.concatenate(
+            [np.append(of, 0.0)[game.places] for of in (willingness, game.popularity)], axis=1
+        ).astype(np.float32),
         _places=game.places,
     )
 

@@ -224,6 +224,18 @@ class TestWorlds:
             kept = -game.anchor().anchor.own > harm_of_disclosure(name) * game.willingness(0)
             assert 0.4 < kept.mean() < 0.6, name
 
+    def test_many_players_are_told_effects_by_blocks(self, monkeypatch, tmp_path):
+        from recgym.evaluators.influence import Solver, anchor
+
+        monkeypatch.setenv("RECGYM_CACHE", str(tmp_path))
+        monkeypatch.setitem(resolve.__globals__, "BLOCKS_BEYOND", 10)
+        resolve.__globals__["_resolved"].cache_clear()
+        game = resolve("ml-latest-small", width=4).game("train")
+        told = game.anchor().anchor
+        again = anchor(game.model, theta=told.theta, own_solver=Solver("blocks"))
+        np.testing.assert_allclose(told.own, again.own)
+        resolve.__globals__["_resolved"].cache_clear()
+
     def test_simulated_users_characters_are_drawn(self):
         world = resolve("simulation")
         game = world.game("test")

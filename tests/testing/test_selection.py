@@ -112,3 +112,11 @@ def test_what_cannot_be_listed_is_refused(solved):
         optimum(gym.make(TINY, drift=0.1))
     with pytest.raises(ValueError, match="have shape"):
         fit_stacked(problem.game.model, np.ones((2, 3)))
+
+
+def test_play_of_another_draw_is_refused(solved):
+    env, _, found = solved
+    observation, _ = env.reset(seed=0)
+    observation["willingness"] = 1 - observation["willingness"]
+    with pytest.raises(ValueError, match="the draw that the optimum was computed for"):
+        found.act(observation)

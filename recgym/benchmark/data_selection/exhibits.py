@@ -31,8 +31,9 @@ CASES = (
 )
 SINGLES, JOINTS = 30, 3
 KEPT = 0.9
-GROWTH = ((200, 16), (200, 64), (1_000, 16), (3_000, 16))
+GROWTH = ((200, 16), (200, 64), (1_000, 16), (3_000, 16), (10_000, 16))
 """(users, d) of the timings."""
+SOLVED_UP_TO = 3_000
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 STEPS = (10, 100, 1_000)
 ANCHORS = range(1, 9)
@@ -142,42 +143,55 @@ def _summary(keys: Row, found: Sequence[Mapping[str, Compared]], tried: int) -> 
 
 
 def speed(tell: Tell) -> Exhibit:
-    """All influences of all users beside training anew for each pair, cold and warm."""
+    """All influences of all users beside training anew for each pair, cold and warm.
+
+    By conjugate gradients up to ``SOLVED_UP_TO`` users, and by diagonal blocks alone.
+    """
     rows: list[Row] = []
     for users, width in GROWTH:
         tell("speed", f"{users} users, d {width}", len(rows) / len(GROWTH))
         game = world(users, "mf", "proximal", 0, width).game("train")
         model, size = game.model, game.data.size
-        memory, started = PeakMemory(), time.perf_counter()
-        theta = influence.fit(model)
-        cold = [time.perf_counter() - started]
-        started = time.perf_counter()
-        influence.anchor(model, theta=theta)
-        seconds = time.perf_counter() - started
-        warm = []
+        memory = PeakMemory()
+        theta, first = _timed(lambda m=model: influence.fit(m))
+        cold, warm = [first], []
         for pair in np.random.default_rng(0).choice(size, 5, replace=False):
             selected = np.where(np.arange(size) == pair, 0.0, 1.0)
-            started = time.perf_counter()
-            influence.fit(model, selected)
-            cold.append(time.perf_counter() - started)
-            started = time.perf_counter()
-            influence.fit(model, selected, start=theta)
-            warm.append(time.perf_counter() - started)
-        rows.append(
-            {
-                "users": users,
-                "items": users,
-                "d": width,
-                "pairs": size,
+            cold.append(_timed(lambda m=model, s=selected: influence.fit(m, s))[1])
+            near = {"start": theta}
+            warm.append(_timed(lambda m=model, s=selected, n=near: influence.fit(m, s, **n))[1])
+        row: Row = {
+            "users": users,
+            "items": users,
+            "d": width,
+            "pairs": size,
+            "seconds_training": np.median(cold),
+            "seconds_warm_training": np.median(warm),
+        }
+        blocks, row["seconds_blocks"] = _timed(
+            lambda m=model, t=theta: influence.anchor(
+                m, theta=t, own_solver=influence.Solver("blocks")
+            )
+        )
+        if users <= SOLVED_UP_TO:
+            whole, seconds = _timed(lambda m=model, t=theta: influence.anchor(m, theta=t))
+            compared = Compared(blocks.own, whole.own)
+            row |= {
                 "seconds_influences": seconds,
-                "seconds_training": np.median(cold),
-                "seconds_warm_training": np.median(warm),
                 "times_faster": size * np.median(cold) / seconds,
                 "times_faster_than_warm": size * np.median(warm) / seconds,
-                "peak_mb": memory.megabytes(),
+                "error_of_blocks": compared.error,
+                "rank_of_blocks": compared.rank,
             }
-        )
+        rows.append({**row, "peak_mb": memory.megabytes()})
     return Exhibit("How fast influences are", {"speed": pd.DataFrame(rows)})
+
+
+def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    """What it returns, and the seconds that it took."""
+    started = time.perf_counter()
+    found = work()
+    return found, time.perf_counter() - started
 
 
 def theorems(tell: Tell) -> Exhibit:

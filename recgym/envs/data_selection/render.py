@@ -29,6 +29,7 @@ class View:
     kept: np.ndarray  # (k,) bool
     shares: np.ndarray  # (N,) float64: what share of their items users keep
     z: float  # of the user
+    others: str  # what it takes the others to give
     mean_z: float
 
 
@@ -50,6 +51,7 @@ def view(problem: DataSelection, state: State, row: int) -> View:
         kept=state.selected[row, mine],
         shares=data.by_user(state.selected[row].astype(np.float64)) / data.lengths,
         z=float(z[user]),
+        others="" if problem.backend.follows_others else "the others giving all",
         mean_z=float(problem.mean_utility(state)[row]),
     )
 
@@ -79,10 +81,15 @@ def ansi(problem: DataSelection, state: State, row: int) -> str:
         mark = "in  " if kept else "out "
         numbers = f"{beta:8.2f} {gain:+8.3f} {cost:8.3f}".replace("-", "−")
         lines.append(f"  {mark}  {cell(title, 56)} {numbers}")
+    of_others = f" ({v.others})" if v.others else ""
     lines += [
         "",
-        f"She keeps {int(v.kept.sum())} of {len(v.kept)}, z = {v.z:.3f}. All users keep "
-        f"{v.shares.mean():.0%} on average, mean z = {v.mean_z:.3f}.".replace("-", "−"),
+        f"She keeps {int(v.kept.sum())} of {len(v.kept)}, z = {v.z:.3f}{of_others}.".replace(
+            "-", "−"
+        ),
+        f"All users keep {v.shares.mean():.0%} on average, mean z = {v.mean_z:.3f}.".replace(
+            "-", "−"
+        ),
     ]
     return "\n".join(lines)
 
@@ -140,6 +147,7 @@ def _items(ax: Axes, v: View) -> None:
 
 def _everybody(figure: Any, v: View) -> None:
     write(figure, 0.765, 0.80, "z of this user", 9, color=SOFT)
+    write(figure, 0.765, 0.70, v.others, 7.5, color=SOFT)
     write(figure, 0.765, 0.745, f"{v.z:.3f}".replace("-", "−"), 17, weight="bold")
     write(figure, 0.885, 0.80, "mean z of all", 9, color=SOFT)
     write(figure, 0.885, 0.745, f"{v.mean_z:.3f}".replace("-", "−"), 17, weight="bold")

@@ -25,6 +25,11 @@ class Backend(ABC):
     name: str
     game: SelectionGame
 
+    @property
+    def follows_others(self) -> bool:
+        """Whether a user's loss in :meth:`losses` follows what the others select."""
+        return True
+
     @abstractmethod
     def losses(self, selected: np.ndarray) -> np.ndarray:
         """(B, N): L_u for selections (B, Z)."""
@@ -68,6 +73,10 @@ class Influence(Backend):
 
     def __init__(self, game: SelectionGame, anchor: Anchor, cross: np.ndarray | None = None):
         self.game, self.anchor, self.cross = game, anchor, cross
+
+    @property
+    def follows_others(self) -> bool:
+        return self.cross is not None
 
     def losses(self, selected: np.ndarray) -> np.ndarray:
         moved = self.game.selections(selected) - self.anchor.selected

@@ -45,6 +45,7 @@ def anchor(
     selected: np.ndarray | None = None,
     *,
     solver: Solver = Solver(),
+    own_solver: Solver | None = None,
     damping: float = 0.0,
     theta: np.ndarray | None = None,
     progress: Progress = lambda share: None,
@@ -52,6 +53,9 @@ def anchor(
     """Train on õ (default: everything) and compute every pair's own and total effect.
 
     One solve for each user, many side by side, and one for all users together.
+
+    Args:
+        own_solver: of the users' own solves, if another one.
 
     Raises:
         TrainingFailed: the training did not reach its optimum.
@@ -68,7 +72,7 @@ def anchor(
     own = np.zeros(game.size)
     for users in chunks(game.n_users):
         slope = model.loss_gradients(theta, game.validation, columns(users, game.n_users), weight)
-        solved = solve(hessian, slope, solver)
+        solved = solve(hessian, slope, own_solver or solver)
         own[game.pairs_of(users)] = model.own_effects(theta, weight, users, solved)
         progress((users[-1] + 1) / game.n_users)
     losses = user_losses(model, theta, game.validation, weight)
