@@ -12,17 +12,23 @@ from typer.testing import CliRunner
 from recgym.benchmark import files
 from recgym.cli import app
 
-RUNS = Path(__file__).parents[2] / "benchmarks/results/influence-path/ml-latest-small/runs.csv"
-CHEAP = ("jump", "vanilla[popularity]", "rec2inf[cooccurrence, embedding]")
+RESULTS = Path(__file__).parents[2] / "benchmarks/results"
+PATHS, SELECTION = (f"{name}/ml-latest-small" for name in ("influence-path", "data-selection"))
+CHEAP = (
+    (PATHS, "jump", "return"),
+    (PATHS, "vanilla[popularity]", "return"),
+    (PATHS, "rec2inf[cooccurrence, embedding]", "return"),
+    (SELECTION, "threshold[0.5]", "z_retrained"),
+)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("label", CHEAP)
-def test_a_committed_run_comes_out_again(label, tmp_path):
-    runs = pd.read_csv(RUNS)
+@pytest.mark.parametrize(("folder", "label", "metric"), CHEAP)
+def test_a_committed_run_comes_out_again(folder, label, metric, tmp_path):
+    runs = pd.read_csv(RESULTS / folder / "runs.csv")
     mine = runs[runs["label"] == label]
     if mine.empty:
-        pytest.fail(f"{RUNS} has no run of {label}")
+        pytest.fail(f"{folder} has no run of {label}")
     row = mine.sort_values("seed").iloc[-1]
     words = shlex.split(row["command"])[1:]
     words[words.index("--out") + 1] = str(tmp_path)
@@ -30,5 +36,5 @@ def test_a_committed_run_comes_out_again(label, tmp_path):
     assert result.exit_code == 0, result.output
     (path,) = tmp_path.glob("*.csv")
     again = files.read(path)
-    assert again.episodes["return"].mean() == pytest.approx(row["return"], abs=2e-4)
+    assert again.episodes[metric].mean() == pytest.approx(row[metric], abs=2e-4)
     assert again.header["fingerprint"].startswith(str(row["fingerprint"])[:16])
