@@ -45,6 +45,7 @@ def lines(frame: Any, metrics: Sequence[Metric], label: str) -> Any:
         shown = frame[frame["metric"] == metric.key]
         for number, name in enumerate(names):
             line(axis, shown[shown["line"] == name], number, name)
+        spread(axis, shown["x"].to_numpy())
         finish(axis, _titled(metric), label)
     legend(figure, axes[0], min(3, len(names)))
     return figure
@@ -74,13 +75,22 @@ def levels(
             shown = frame[(frame["facet"] == facet) & (frame["metric"] == metric.key)]
             for number, name in enumerate(names):
                 line(axis, shown[shown["line"] == name], number, name)
-            values = shown["x"].to_numpy()
-            if values.min() > 0 and values.max() / values.min() > 20:
-                axis.set_xscale("log")
+            spread(axis, shown["x"].to_numpy())
             finish(axis, _titled(metric), facet)
     if len(names) > 1:
         legend(figure, grid.flat, min(4, len(names)))
     return figure
+
+
+def spread(axis: Any, values: np.ndarray) -> None:
+    """A logarithmic axis for values of several magnitudes, linear up to the first beside 0."""
+    positive = values[values > 0]
+    if values.min() < 0 or not len(positive) or positive.max() / positive.min() <= 20:
+        return
+    if values.min() > 0:
+        axis.set_xscale("log")
+    else:
+        axis.set_xscale("symlog", linthresh=positive.min())
 
 
 def dots(means: Any, metrics: Sequence[Metric], settings: Sequence[str]) -> Any:

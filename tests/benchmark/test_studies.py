@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from tiny_bench import SUITE, Here
 
 from recgym.agents.random import RandomAgent
@@ -136,3 +138,13 @@ def test_names():
     assert "influence-path-horizon" in studies.names()
     with pytest.raises(KeyError, match="influence-path-horizon"):
         studies.get("horizon")
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [((5, 10, 30), "linear"), ((0.01, 1.0), "log"), ((0, 0.001, 1), "symlog"), ((0, 0), "linear")],
+)
+def test_settings_of_several_magnitudes_are_spread(values, scale):
+    axis = Figure().subplots()
+    figures.spread(axis, np.array(values, dtype=float))
+    assert axis.get_xscale() == scale
