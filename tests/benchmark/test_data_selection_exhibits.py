@@ -34,7 +34,7 @@ def test_a_world_that_cannot_be_trained_is_counted(monkeypatch):
         raise TrainingFailed("no optimum")
 
     monkeypatch.setattr(exhibits, "errors", refuse)
-    assert exhibits._errors_or_none(exhibits.world(24, "mf", "proximal", 0)) is None
+    assert exhibits._or_none(exhibits.errors, exhibits.world(24, "mf", "proximal", 0)) is None
     rows = exhibits._summary({"recommender": "mf"}, [], 5)
     assert rows == [{"recommender": "mf", "what": "failed", "metric": "worlds", "value": 5}]
 
@@ -64,3 +64,12 @@ def test_studies_are_of_agents_that_exist(name):
     assert {spec.agent for spec in specs} <= known
     shown = {metric.key for suite in study.suites.values() for metric in suite.metrics}
     assert set(study.shows) <= shown
+
+
+def test_adam_without_a_pull_is_far_from_what_influence_predicts(monkeypatch):
+    monkeypatch.setattr(exhibits, "SINGLES", 4)
+    made = exhibits.world(24, "mf", "xavier", 0, width=exhibits.WIDTH)
+    found = exhibits.protocol(made.game("train"))
+    assert set(found) == {"own", "joint", "reordered"}
+    assert found["joint"].error > 0.5
+    assert found["reordered"].error > 0.05  # a retraining is not the same twice
