@@ -86,6 +86,7 @@ EXHIBITS: Mapping[str, str] = {
     "data-selection-speed": _SELECTION,
     "data-selection-theorems": _SELECTION,
     "data-valuation-signal": "recgym.benchmark.data_valuation.signal",
+    "data-valuation-shapley": "recgym.benchmark.data_valuation.shapley",
     "data-valuation-methods": _VALUATION,
     "data-valuation-backbones": _VALUATION,
     "data-valuation-noise": _VALUATION,

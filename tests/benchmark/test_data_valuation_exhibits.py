@@ -25,6 +25,7 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setenv("RECGYM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(valuation, "SETTINGS", SHORT)
     monkeypatch.setattr(valuation, "SEEDS", (0, 1))
+    monkeypatch.setattr(valuation, "NOISE_SEEDS", (1, 2))
     monkeypatch.setattr(valuation, "FEW_SEEDS", (0,))
     monkeypatch.setattr(valuation, "SHARES", (0.9,))
     monkeypatch.setattr(valuation, "TABLE", ("bpr", "wbpr", "dvr_cc", "drop_random", "drop_oracle"))
@@ -35,13 +36,13 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(valuation.Place, "world", lambda self, **given: made(**given))
 
 
-def made(noise=None, backbone="mf") -> World:
+def made(noise=None, backbone="mf", draw=0) -> World:
     """Two tastes: even users like the first half of the items."""
     rng = np.random.default_rng(0)
     user = np.repeat(np.arange(60), 15)
     item = np.concatenate([rng.permutation(40)[:15] for _ in range(60)]) + (user % 2) * 40
     log = InteractionLog.from_columns("tastes", user, item, order=np.tile(np.arange(15), 60))
-    return World("tastes", log, noise, 0.3, backbone, 8, Optimiser(0.02), warm_epochs=0)
+    return World("tastes", log, noise, 0.3, draw, backbone, 8, Optimiser(0.02), warm_epochs=0)
 
 
 @pytest.fixture
@@ -131,6 +132,7 @@ def test_other_backbones(place):
 
 def test_files(tmp_path, monkeypatch):
     monkeypatch.setattr(valuation, "SEEDS", (0,))
+    monkeypatch.setattr(valuation, "NOISE_SEEDS", (1,))
     written = exhibits.write("data-valuation-noise", tmp_path)
     assert {path.name for path in written} == {"auc.csv", "recovered.csv", "auc.png", "report.html"}
     assert "AUC" in (tmp_path / "report.html").read_text(encoding="utf-8")

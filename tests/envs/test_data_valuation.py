@@ -68,6 +68,14 @@ class TestRewards:
 
 
 class TestNoise:
+    def test_another_draw_plants_other_pairs_of_the_same_kind(self):
+        first, second = (resolve("ml-latest-small", noise="spam", noise_draw=d) for d in (0, 1))
+        (_, items, planted), (_, others, _) = first.rows, second.rows
+        assert len(items) == len(others)
+        assert len(np.intersect1d(items[planted], others[planted])) < 30
+        np.testing.assert_array_equal(items[~planted], others[~planted])
+        assert first.fingerprint != second.fingerprint
+
     def test_labels_are_in_info_and_not_in_observations(self):
         env = gym.make(TINY, show_ids=True)
         observation, info = env.reset(seed=0)
@@ -207,6 +215,7 @@ class TestBadInput:
             ({"steps": 5, "measure_every": 2}, "multiple of measure_every"),
             ({"noise": "lies"}, "noise must be one of"),
             ({"noise_share": -0.1}, "noise_share"),
+            ({"noise_draw": -1}, "noise_draw"),
             ({"backbone": "transformer"}, "backbone must be one of"),
             ({"split": "all"}, "split must be one of"),
             ({"action": "drop"}, "action must be one of"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -64,6 +65,13 @@ class Valuator(nn.Module):
         return self.net(self.encoder(embeddings).squeeze(2))
 
 
+def chances(values: Tensor) -> Tensor:
+    """ŵ (B, n) of Shapley values (B, n), standardised within each batch."""
+    spread = values.std(dim=1, keepdim=True).clamp(min=1e-8)
+    standard = (values - values.mean(dim=1, keepdim=True)) / spread
+    return torch.sigmoid(standard).clamp(LOWEST, HIGHEST)
+
+
 class DVR(ValuingAgent):
     """Learns which samples to select, from a metric (REINFORCE) and from the loss (Eq. 5.7).
 
@@ -92,22 +100,25 @@ class DVR(ValuingAgent):
 
     def weights(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         with torch.no_grad():
-            return self._chances(self.valuator(self._embeddings(observation))[1]).numpy()
+            return chances(self.valuator(self._embeddings(observation))[1]).numpy()
 
     def _embeddings(self, observation: dict[str, np.ndarray]) -> Tensor:
         e = torch.as_tensor(observation["embeddings"])
         return e.view(len(e), self.problem.params.batch, -1)
 
-    @staticmethod
-    def _chances(values: Tensor) -> Tensor:
-        spread = values.std(dim=1, keepdim=True).clamp(min=1e-8)
-        standard = (values - values.mean(dim=1, keepdim=True)) / spread
-        return torch.sigmoid(standard).clamp(LOWEST, HIGHEST)
-
     def learn(
-        self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
+        self,
+        total_timesteps: int | None = None,
+        *,
+        seed: int | None = None,
+        progress: bool = False,
+        watch: Callable[[np.ndarray, np.ndarray], None] | None = None,
     ) -> DVR:
-        """Play training episodes; ``total_timesteps`` batches in the place of ``episodes``."""
+        """Play training episodes; ``total_timesteps`` batches in the place of ``episodes``.
+
+        Args:
+            watch: called with φ (1, n) and the losses (1, n) of each batch.
+        """
         seed = self.config.seed if seed is None else seed
         self.valuator = self._new(seed)
         params = replace(self.problem.params, show_embeddings=True, action="select")
@@ -125,8 +136,10 @@ class DVR(ValuingAgent):
                 state = played.start([played.draw_task(rng, {})], [rng])
             seen = played.observe(state)
             value, shares = self.valuator(self._embeddings(seen))
-            chances = self._chances(shares)
-            chosen = (rng.random(chances.shape) < chances.detach().numpy()).astype(np.int8)
+            if watch is not None:
+                watch(shares.detach().numpy(), seen["loss"])
+            chance = chances(shares)
+            chosen = (rng.random(chance.shape) < chance.detach().numpy()).astype(np.int8)
             moved = played.step(state, chosen, [rng])
             state = moved.state
             loss = ((value - float(seen["loss"].mean())) ** 2).mean()
@@ -134,7 +147,7 @@ class DVR(ValuingAgent):
                 level = state.measured[0, int(state.step[0]) // params.measure_every]
                 a = advantages(float(level), float(moved.terms["gain"][0]))
                 s = torch.as_tensor(chosen, dtype=torch.float32)
-                likely = s * chances.log() + (1 - s) * (1 - chances).log()
+                likely = s * chance.log() + (1 - s) * (1 - chance).log()
                 loss = loss - a * likely.sum()
             optimiser.zero_grad()
             loss.backward()

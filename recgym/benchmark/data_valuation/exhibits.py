@@ -31,8 +31,11 @@ from recgym.models.arrays import kept
 DEFAULT = "ml-latest-small"
 SEEDS = (0, 1, 2, 3, 4)
 FEW_SEEDS = (0, 1, 2)
+NOISE_SEEDS = (1, 2, 3, 4, 5)
+"""Of the noise too; draw 0 is the environment's, which methods were made with."""
 SETTINGS = Settings()
 SHARES = (0.95, 0.9, 0.77)  # of clean data, to choose from on validation
+NOISY_SHARES = (0.77, 0.7)  # .77 is all but what was planted
 LISTS = ("Recall", "NDCG", "CC", "ILD", "Gini")  # in the order of the tables
 BETTER = ("Recall", "NDCG")
 COSTS = ("updates", "best_update", "seconds")
@@ -46,8 +49,8 @@ TABLE = (
 BACKBONES = ("neumf", "lightgcn", "mgcf")
 OF_BACKBONES = ("bpr", "til_mi", "dvr_ndcg")
 VALUATIONS = (
-    "random", "popularity", "cooccurrence", "loss", "dvr_loss", "dvr_ndcg", "ppo", "alignment",
-    "oracle",
+    "random", "popularity", "cooccurrence", "loss", "dvr_loss_paper", "dvr_loss", "dvr_ndcg", "ppo",
+    "alignment", "oracle",
 )  # fmt: skip
 BASE, BOUND = "bpr", "drop_oracle"
 FORMAT = 1  # of what is cached; change it with what a method computes
@@ -64,8 +67,9 @@ class Place:
     variant: str
     tell: Tell
 
-    def world(self, noise: str | None = None, backbone: str = "mf") -> World:
-        return resolve(self.dataset, self.variant, noise=noise, backbone=backbone)
+    def world(self, noise: str | None = None, backbone: str = "mf", draw: int = 0) -> World:
+        given = {"noise": noise, "backbone": backbone, "noise_draw": draw}
+        return resolve(self.dataset, self.variant, **given)
 
 
 def methods(place: Place) -> Exhibit:
@@ -96,6 +100,8 @@ def backbones(place: Place) -> Exhibit:
 def noise(place: Place) -> Exhibit:
     """Each valuation where it is known what was planted: AUC, and what dropping by it brings.
 
+    Each seed has a draw of the noise of its own.
+
     ``auc`` is the chance that a true interaction is worth more than a planted one, .5 by chance.
     ``recovered`` has the test metric after dropping the least valuable share (``value``), its lead
     over BPR on everything, and that lead as a share of the oracle's, ``recovered``, whose interval
@@ -103,19 +109,19 @@ def noise(place: Place) -> Exhibit:
     """
     aucs: list[Row] = []
     gains: list[Row] = []
-    for number, kind in enumerate(NOISES):
-        world = place.world(noise=kind)
-        valued = [name for name in VALUATIONS if name in registry.valuations(world)]
+    for kind in NOISES:
+        worlds = {seed: place.world(noise=kind, draw=seed) for seed in NOISE_SEEDS}
+        possible = registry.valuations(worlds[NOISE_SEEDS[0]])
+        valued = [name for name in VALUATIONS if name in possible]
+        settings = replace(SETTINGS, shares=NOISY_SHARES)
+        runs = _runs(place, worlds, [BASE, *(f"drop_{name}" for name in valued)], settings)
         for name in valued:
-            place.tell(kind, name, (number + valued.index(name) / len(valued)) / len(NOISES))
             found = [
-                registry.value(world, name, replace(SETTINGS, seed=seed)).auc(world.rows[2])
-                for seed in SEEDS
+                registry.value(world, name, replace(settings, seed=seed)).auc(world.rows[2])
+                for seed, world in worlds.items()
             ]
             keys = {"noise": kind, "valuation": name, "metric": "AUC"}
             aucs.append({**keys, **_estimated([np.array([auc]) for auc in found])})
-        names = [BASE, *(f"drop_{name}" for name in valued)]
-        runs = _runs(place, world, names, SEEDS, SETTINGS)
         gains += [{"noise": kind, **row} for row in _recovered(runs)]
     frames = {"auc": pd.DataFrame(aucs), "recovered": pd.DataFrame(gains)}
     shown = frames["auc"].rename(columns={"valuation": "agent", "noise": "setting"})
@@ -148,7 +154,7 @@ def _table(
     seeds: Sequence[int],
     settings: Settings,
 ) -> Iterable[Row]:
-    runs = _runs(place, world, names, seeds, settings)
+    runs = _runs(place, dict.fromkeys(seeds, world), names, settings)
     for name, mine in runs.items():
         for metric in LISTS:
             key = f"test_{metric}"
@@ -166,19 +172,18 @@ def _table(
 
 def _runs(
     place: Place,
-    world: World,
+    worlds: Mapping[int, World],
     names: Sequence[str],
-    seeds: Sequence[int],
     settings: Settings,
 ) -> dict[str, list[Run]]:
     """method → its runs; seeds outside, so that a study that is stopped has whole seeds."""
     found: dict[str, list[Run]] = {name: [] for name in names}
-    for number, seed in enumerate(seeds):
+    for number, (seed, world) in enumerate(worlds.items()):
         for at, name in enumerate(names):
             place.tell(
                 world.noise or world.backbone,
                 f"{name}, seed {seed}",
-                (number + at / len(names)) / len(seeds),
+                (number + at / len(names)) / len(worlds),
             )
             found[name].append(run(world, name, replace(settings, seed=seed)))
     return found

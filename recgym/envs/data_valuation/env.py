@@ -80,7 +80,8 @@ class DataValuationEnv(RecEnv):
     - `dataset="ml-latest-small"`: another data set, `"tiny"`, or a `World`. `variant="clean"`,
       `split="train"`.
     - `noise="spam"`: or `"uniform"`, `"popularity"` (items as often as in the log), None.
-      `noise_share=0.3` of the true training interactions.
+      `noise_share=0.3` of the true training interactions; with another `noise_draw=0`, others are
+      planted.
     - `backbone="mf"`: or `"neumf"`, `"lightgcn"`, `"mgcf"`; `width=64`; `learning_rate=2e-3`,
       `weight_decay=5e-5` of Adam; `warm_epochs=10`.
     - `metric="Loss"`: or `"Recall"`, `"NDCG"`, `"CC"`, `"ILD"`, `"Gini"`; `k=20`;
@@ -109,6 +110,7 @@ class DataValuationEnv(RecEnv):
         split: str = "train",
         noise: str | None = "spam",
         noise_share: float = 0.3,
+        noise_draw: int = 0,
         backbone: str = "mf",
         width: int = 64,
         learning_rate: float = 2e-3,
@@ -156,6 +158,7 @@ class DataValuationVectorEnv(RecVectorEnv):
         split: str = "train",
         noise: str | None = "spam",
         noise_share: float = 0.3,
+        noise_draw: int = 0,
         backbone: str = "mf",
         width: int = 64,
         learning_rate: float = 2e-3,
@@ -196,6 +199,7 @@ _OF_THE_FACE = {
 _OF_THE_WORLD = (
     "noise",
     "noise_share",
+    "noise_draw",
     "backbone",
     "width",
     "learning_rate",

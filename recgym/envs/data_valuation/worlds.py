@@ -36,6 +36,7 @@ class World:
         noise: kind of what is planted into the training part, or None; see
             :data:`recgym.data.planted.NOISES`.
         noise_share: planted / true training interactions.
+        noise_draw: which of the interactions that could be planted are; another number, others.
         backbone: ``"mf"``, ``"neumf"``, ``"lightgcn"`` or ``"mgcf"``.
         width: d.
         warm_epochs: plain BPR before an episode starts.
@@ -47,6 +48,7 @@ class World:
     log: InteractionLog
     noise: str | None = None
     noise_share: float = 0.3
+    noise_draw: int = 0
     backbone: str = "mf"
     width: int = 64
     optimiser: Optimiser = field(default_factory=Optimiser)
@@ -57,7 +59,7 @@ class World:
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
             raise ValueError(f"backbone must be one of {BACKBONES}, got {self.backbone!r}.")
-        for name, least in (("width", 1), ("warm_epochs", 0), ("warm_batch", 2)):
+        for name, least in (("width", 1), ("warm_epochs", 0), ("warm_batch", 2), ("noise_draw", 0)):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or value < least:
                 raise ValueError(f"{name} must be a whole number from {least}, got {value!r}.")
@@ -69,6 +71,8 @@ class World:
     def fingerprint(self) -> str:
         digest = hashlib.sha256(self.log.fingerprint.encode())
         digest.update(repr((self.noise, self.noise_share, self._recipe)).encode())
+        if self.noise_draw:
+            digest.update(f"draw {self.noise_draw}".encode())
         for rows in self.held_out or ():
             digest.update(np.ascontiguousarray(rows).tobytes())
         return digest.hexdigest()
@@ -101,7 +105,8 @@ class World:
         user, item = train.user.astype(np.int64), train.item.astype(np.int64)
         if self.noise is None:
             return user, item, np.zeros(len(user), dtype=bool)
-        noisy = plant(train, self.noise, self.noise_share, seed=SPLIT_SEED, known=self._true)
+        seed = SPLIT_SEED + self.noise_draw
+        noisy = plant(train, self.noise, self.noise_share, seed=seed, known=self._true)
         planted = np.repeat([False, True], [len(user), len(noisy[0])])
         return np.append(user, noisy[0]), np.append(item, noisy[1]), planted
 
@@ -272,8 +277,8 @@ def resolve(dataset: str | World, variant: str = "clean", **of: Any) -> World:
 
     Args:
         dataset: a data set of :func:`recgym.data.names`, or ``tiny``.
-        of: ``noise``, ``noise_share``, ``backbone``, ``width``, ``learning_rate``,
-            ``weight_decay``, ``warm_epochs``.
+        of: ``noise``, ``noise_share``, ``noise_draw``, ``backbone``, ``width``,
+            ``learning_rate``, ``weight_decay``, ``warm_epochs``.
     """
     if isinstance(dataset, World):
         return dataset
@@ -286,6 +291,7 @@ def _resolved(
     variant: str,
     noise: str | None = None,
     noise_share: float = 0.3,
+    noise_draw: int = 0,
     backbone: str = "mf",
     width: int = 64,
     learning_rate: float = 2e-3,
@@ -303,6 +309,7 @@ def _resolved(
         positives(data.load(dataset, variant=variant)),
         noise=noise,
         noise_share=noise_share,
+        noise_draw=noise_draw,
         backbone=backbone,
         width=width,
         optimiser=Optimiser(learning_rate, weight_decay),

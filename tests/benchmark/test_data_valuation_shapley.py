@@ -1,0 +1,29 @@
+"""What DVR's Shapley values are like."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recgym.benchmark.data_valuation import shapley
+from recgym.envs.data_valuation.worlds import resolve
+
+
+def test_the_papers_layout_cannot_value_large_batches():
+    small, large = (shapley.ceiling("paper", size, 0, steps=100)[1] for size in (64, 1_024))
+    assert small > 0.8
+    assert 0.4 < large < 0.65
+    assert shapley.ceiling("equivariant", 1_024, 0, steps=10)[1] > 0.99
+
+
+def test_likeness_is_a_mean_over_batches(monkeypatch):
+    monkeypatch.setattr(shapley, "EPOCHS", 2)
+    monkeypatch.setattr(shapley, "APART", 1)
+    world = resolve("ml-latest-small", noise=None, warm_epochs=0)
+    found = shapley.likeness(world, "equivariant", 0)
+    assert {name: values.shape for name, values in found.items()} == {
+        "cosine": (2,),
+        "correlation": (2,),
+    }
+    assert all((np.abs(values) <= 1).all() for values in found.values())
+    again = shapley.likeness(world, "equivariant", 0)
+    np.testing.assert_array_equal(found["cosine"], again["cosine"])
