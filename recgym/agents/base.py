@@ -40,7 +40,10 @@ class AgentConfig:
         kinds = get_type_hints(cls)
         for name, value in values.items():
             if not _is_a(value, kinds[name]):
-                kind = getattr(kinds[name], "__name__", kinds[name])
+                kind, choices = kinds[name], get_args(kinds[name])
+                if get_origin(kind) is Literal:
+                    raise AgentError(f"{name} must be one of {choices}, got {value!r}.")
+                kind = getattr(kind, "__name__", kind)
                 raise AgentError(f"{name} must be of type {kind}, got {value!r}.")
         return cls(**values)
 

@@ -90,8 +90,13 @@ def test_best_takes_its_share():
 def test_alignment_tells_bought_clicks_from_true_ones():
     """Its floor, AUC .5, is that of keeping everything; popularity has .35 here."""
     env = gym.make(ID, **SHOWN, split="validation", steps=10)
-    agent = agents.make("alignment", env, epochs=3).learn()
-    assert played(env, agent)["AUC"] > 0.62
+    found = {}
+    for of in ("everything", "items"):
+        agent = agents.make("alignment", env, epochs=3, of=of).learn()
+        found[of] = played(env, agent)["AUC"]
+    assert found["items"] > found["everything"] > 0.62
+    with pytest.raises(AgentError, match="of must be one of"):
+        agents.make("alignment", env, of="users")
 
 
 def test_shapley_values_of_dvr_add_up_and_move_with_the_samples():

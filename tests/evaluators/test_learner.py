@@ -87,6 +87,8 @@ def test_alignment_is_the_product_of_gradients(name):
         gradient = learner.gradient(values, one, np.ones((1, 1))).numpy()
         found = learner.alignment(values, batch, direction)[0, place]
         assert found == pytest.approx(float((gradient * direction).sum()), abs=1e-4)
+    users, items = learner.of_items.numpy()[[0, -1]]
+    assert (bool(users), bool(items)) == (False, True)
 
 
 def test_a_row_that_keeps_nothing_stays_and_others_do_not():

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from recgym.agents.base import AgentConfig, AgentError
 from recgym.agents.data_valuation.valuing import ValuingAgent, check_share, gathered
 from recgym.envs.data_valuation.dynamics import DataValuation
+
+SHOWN = {"everything": "alignment", "items": "item_alignment"}
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class AlignmentConfig(AgentConfig):
     """Of the training interactions; the rest is worth the least."""
     epochs: int = 10
     """Passes over the training data in which values add up."""
+    of: Literal["everything", "items"] = "everything"
+    """Whose gradients: all parameters', or those alone that stand for items."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,6 +40,10 @@ class AlignmentAgent(ValuingAgent):
     interaction's own. The validation loss is against negatives drawn by popularity, so that
     raising what is merely frequent, or promoted, does not count as good. Compare TracIn (Pruthi et
     al., NeurIPS 2020).
+
+    A user's own vector answers to a handful of interactions, and what it gains by one of them is
+    mostly about the others. With ``of="items"`` only items' gradients count, as TracIn-WE counts
+    those of word embeddings (Yeh et al., NeurIPS 2022).
     """
 
     name = "alignment"
@@ -61,7 +69,8 @@ class AlignmentAgent(ValuingAgent):
         )
         watched = DataValuation(self.problem.world, params, "train")
         rng = np.random.default_rng(self.config.seed if seed is None else seed)
-        self.values = gathered(watched, lambda seen: seen["alignment"], batches, rng)
+        shown = SHOWN[self.config.of]
+        self.values = gathered(watched, lambda seen: seen[shown], batches, rng)
         return self
 
     def weights(self, observation: dict[str, np.ndarray]) -> np.ndarray:

@@ -44,13 +44,13 @@ TABLE = (
     "pris_uniform", "pris_popularity", "pris_cluster", "pris_cluster_popularity",
     "t_ce", "r_ce", "til_ui", "til_mi",
     "dvr_loss", "dvr_recall", "dvr_ndcg", "dvr_cc", "dvr_ild", "dvr_gini",
-    "drop_random", "drop_alignment", "drop_oracle",
+    "drop_random", "drop_alignment", "drop_item_alignment",
 )  # fmt: skip
 BACKBONES = ("neumf", "lightgcn", "mgcf")
 OF_BACKBONES = ("bpr", "til_mi", "dvr_ndcg")
 VALUATIONS = (
     "random", "popularity", "cooccurrence", "loss", "dvr_loss_paper", "dvr_loss", "dvr_ndcg", "ppo",
-    "alignment", "oracle",
+    "alignment", "item_alignment", "oracle",
 )  # fmt: skip
 BASE, BOUND = "bpr", "drop_oracle"
 FORMAT = 1  # of what is cached; change it with what a method computes

@@ -28,6 +28,7 @@ def methods() -> tuple[Entry, ...]:
         Entry("dvr[gain]", "dvr", {"advantage": "gain"}),
         Entry("dvr[paper's layout]", "dvr", {"layout": "paper"}),
         Entry("alignment", "alignment"),
+        Entry("alignment[items]", "alignment", {"of": "items"}),
         *(Entry(name, name) for name in ("bpr", "t_ce", "r_ce", "popularity", "none", "random")),
         Entry("oracle", "oracle"),
     )

@@ -44,7 +44,7 @@ class DataValuationEnv(RecEnv):
       interactions), over the largest.
     - `alignment`, with `show_alignment=True`: ⟨∇ℓ_m, ∇L⟩ with the validation loss L (against
       negatives drawn by popularity), over its mean size in the batch: how much a step on the
-      triplet lowers L, to first order.
+      triplet lowers L, to first order. `item_alignment`: the same by the items' parameters alone.
     - `embeddings`, with `show_embeddings=True`: (3 · width · batch,), [p_u, q_i, q_j] of the first
       triplet, then of the second.
     - `user`, `item`, `other`, `row`, with `show_ids=True`: which they are; `row` is the

@@ -14,6 +14,7 @@ LIMIT = 20.0
 SIGNED = ("positive", "negative")
 UNSIGNED = ("loss", "user_norm", "item_norm", "other_norm")
 SHARES = ("item_popularity", "negative_popularity", "activity")
+ALIGNMENTS = ("alignment", "item_alignment")
 FEATURES = (*SIGNED, *UNSIGNED, *SHARES)
 IDS = ("user", "item", "other", "row")
 
@@ -27,7 +28,7 @@ def space(world: World, params: Params, n_rows: int) -> spaces.Dict:
         **{name: spaces.Box(0, 1, (n,), np.float32) for name in SHARES},
     }
     if params.show_alignment:
-        shown["alignment"] = spaces.Box(-LIMIT, LIMIT, (n,), np.float32)
+        shown |= {name: spaces.Box(-LIMIT, LIMIT, (n,), np.float32) for name in ALIGNMENTS}
     if params.show_embeddings:
         shown["embeddings"] = spaces.Box(-LIMIT, LIMIT, (n * 3 * world.width,), np.float32)
     if params.show_ids:
@@ -54,7 +55,8 @@ def of_batch(
     signals = learner.signals(state.values, triplets)
     shown = {name: _limited(getattr(signals, name)) for name in (*SIGNED, *UNSIGNED)}
     if params.show_alignment:
-        shown["alignment"] = _limited(alignment(world, state.values, triplets))
+        both = alignments(world, state.values, triplets)
+        shown |= {name: _limited(found) for name, found in zip(ALIGNMENTS, both, strict=True)}
     shown |= {
         "item_popularity": world.popularity[triplets.item],
         "negative_popularity": world.popularity[triplets.negative],
@@ -73,13 +75,21 @@ def _limited(values: np.ndarray) -> np.ndarray:
     return np.minimum(np.maximum(values, -LIMIT), LIMIT).astype(np.float32, copy=False)
 
 
-def alignment(world: World, values: np.ndarray, triplets: Triplets) -> np.ndarray:
-    """(B, n): ⟨∇ℓ_m, ∇L⟩, how much a step on each triplet lowers the validation loss L.
+def alignments(
+    world: World, values: np.ndarray, triplets: Triplets
+) -> tuple[np.ndarray, np.ndarray]:
+    """(B, n) each: ⟨∇ℓ_m, ∇L⟩, how much a step on each triplet lowers the validation loss L.
 
-    In units of its mean size in the batch, so that it says the same early and late in training.
+    By all parameters, and by those alone that stand for items. In units of the mean size in the
+    batch, so that they say the same early and late in training.
     """
     learner, held_out = world.learner, world.validation_by_popularity.for_rows(len(values))
     ones = np.ones(held_out.user.shape, dtype=np.float32)
     direction = learner.gradient(values, held_out, ones)
-    found = learner.alignment(values, triplets, direction)
+    whole = learner.alignment(values, triplets, direction)
+    items = learner.alignment(values, triplets, direction * learner.of_items)
+    return _in_units(whole), _in_units(items)
+
+
+def _in_units(found: np.ndarray) -> np.ndarray:
     return found / np.maximum(np.abs(found).mean(axis=1, keepdims=True), 1e-12)

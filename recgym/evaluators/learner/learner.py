@@ -91,6 +91,9 @@ class Learner:
         self.shapes = {name: p.shape for name, p in model.named_parameters()}
         self.sizes = [shape.numel() for shape in self.shapes.values()]
         self.n_parameters = sum(self.sizes)
+        marks = torch.tensor(["item" in name for name in self.shapes])
+        # (P,) bool: what stands for items
+        self.of_items = marks.repeat_interleave(torch.tensor(self.sizes))
 
     @staticmethod
     def of(model: Collaborative, optimiser: Optimiser) -> Learner:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -92,10 +92,10 @@ def loss(world: World, s: Settings) -> Found:
     return gathered(problem, lambda seen: -seen["loss"], batches, rng), batches
 
 
-def alignment(world: World, s: Settings) -> Found:
+def alignment(world: World, s: Settings, of: Literal["everything", "items"]) -> Found:
     """Gradient alignment (ours): :class:`AlignmentAgent`'s values."""
     env = _env(world, s, show_ids=True)
-    agent = AlignmentAgent(env, AlignmentConfig(epochs=s.valuing_epochs))
+    agent = AlignmentAgent(env, AlignmentConfig(epochs=s.valuing_epochs, of=of))
     agent.learn(seed=s.seed)
     assert agent.values is not None
     return agent.values, _batches(world, s)
@@ -126,7 +126,8 @@ VALUATIONS: Mapping[str, Callable[[World, Settings], Found]] = {
     "popularity": popularity,
     "cooccurrence": cooccurrence,
     "loss": loss,
-    "alignment": alignment,
+    "alignment": partial(alignment, of="everything"),
+    "item_alignment": partial(alignment, of="items"),
     **{f"dvr_{metric.lower()}": partial(dvr, metric=metric) for metric in DIRECTIONS},
     "dvr_loss_paper": partial(dvr, metric="Loss", layout="paper"),
     "ppo": ppo,
