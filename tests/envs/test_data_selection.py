@@ -12,7 +12,8 @@ import recgym  # noqa: F401
 from recgym.data import DataError
 from recgym.envs.data_selection.retrained import retrained
 from recgym.envs.data_selection.worlds import World, harm_of_disclosure, resolve
-from recgym.evaluators.influence import Utility
+from recgym.evaluators.influence import Utility, fit, own_removals, user_losses
+from recgym.testing import check_environment, check_vector_equals_single, optimum
 
 ID, TINY = "recgym/DataSelection-v0", "recgym/DataSelectionTiny-v0"
 
@@ -278,6 +279,10 @@ class TestWorlds:
             ),
             ({"dataset": "tiny", "width": 4, "per_user": 2}, "no such choice: per_user, width"),
             ({"dataset": "tiny", "prior": "flat"}, "prior must be one of"),
+            ({"deselected": "forget"}, r"deselected must be one of \('drop', 'relabel'\), got 'f"),
+            ({"dataset": "tiny", "deselected": "forget"}, "deselected must be one of"),
+            ({"holdout": "three"}, r"holdout must be one of \('two', 'ratio'\), got 'three'"),
+            ({"dataset": "tiny", "holdout": "ratio"}, "no such choice: holdout"),
         ],
     )
     def test_wrong_arguments(self, settings, message):
@@ -348,6 +353,187 @@ def test_a_small_simulation_has_the_same_public_users():
     np.testing.assert_array_equal(small.parts["public"], whole.parts["public"])
     assert [len(small.parts[part]) for part in ("train", "validation", "test")] == [50, 50, 50]
     assert np.isin(small.parts["test"], whole.parts["test"]).all()
+
+
+class TestRelabel:
+    """``deselected="relabel"``: what is left out teaches that it is disliked."""
+
+    @pytest.mark.parametrize("recommender", ["mf", "neumf", "lightgcn"])
+    def test_moves_are_paid_by_the_truth_and_by_influence_alike(self, recommender):
+        rewards = {}
+        for backend in ("retrain", "influence", "anchors"):
+            env, problem = playing(
+                backend=backend, recommender=recommender, deselected="relabel", prior="accurate"
+            )
+            rng = np.random.default_rng(0)
+            rewards[backend] = [
+                env.step(rng.integers(0, 2, problem.width).astype(np.int8))[1]
+                for _ in range(problem.n_users)
+            ]
+        for backend in ("influence", "anchors"):
+            assert np.corrcoef(rewards["retrain"], rewards[backend])[0, 1] > 0.95
+
+    def test_nothing_kept_is_everything_disliked(self):
+        env, problem = playing(final_retrain=True, deselected="relabel")
+        over = False
+        while not over:
+            _, _, over, _, info = env.step(np.zeros(problem.width, dtype=np.int8))
+        model, data = problem.game.model, problem.game.data
+        theta = fit(model, np.zeros(data.size))
+        assert info["metrics"]["kept"] == 0
+        losses, start = (user_losses(model, t, data.validation) for t in (theta, model.start))
+        assert info["metrics"]["loss_retrained"] == pytest.approx(losses.mean())
+        assert np.abs(losses - start).max() > 0.01
+        before, after = (model.scores(t, data.training)[0] for t in (model.start, theta))
+        assert after.mean() < before.mean() - 0.1
+
+    def test_the_tiny_world_is_solved_with_it_too(self):
+        """Every joint selection by the stack; everything selected is as when items are dropped."""
+        drop, relabel = (optimum(gym.make(TINY, deselected=kind)) for kind in ("drop", "relabel"))
+        np.testing.assert_array_equal(drop.utilities[-1], relabel.utilities[-1])
+        assert np.abs(drop.utilities[0] - relabel.utilities[0]).min() > 1e-3
+        problem = playing(deselected="relabel")[1]
+        rows = np.array([0, 5, 1_234, len(relabel.selections) - 1])
+        selected = relabel.selections[rows].astype(float)
+        losses = problem.truth.losses(selected)
+        z = problem.utilities(selected, problem.game.willingness(0), losses)
+        np.testing.assert_allclose(relabel.utilities[rows], z, atol=2e-6)
+
+    def test_the_graph_keeps_its_edges(self):
+        model = playing(recommender="lightgcn", deselected="relabel")[1].game.model
+        nothing, everything = np.zeros(model.game.size), np.ones(model.game.size)
+        assert (model.adjacency(nothing) != model.adjacency(everything)).nnz == 0
+        dropping = playing(recommender="lightgcn")[1].game.model
+        assert (dropping.adjacency(nothing) != dropping.adjacency(everything)).nnz > 0
+
+    def test_it_is_another_world_with_anchors_of_its_own(self):
+        plain, relabel = resolve("tiny"), resolve("tiny", deselected="relabel")
+        assert plain.training_key != relabel.training_key
+        assert plain.fingerprint != relabel.fingerprint
+        one, other = (world.game("train") for world in (plain, relabel))
+        assert one._key(0) != other._key(0)
+        assert (one.anchor().anchor.own != other.anchor().anchor.own).all()
+        np.testing.assert_array_equal(one.anchor().anchor.theta, other.anchor().anchor.theta)
+
+    def test_the_default_keeps_about_half(self):
+        for name in ("ml-latest-small", "simulation"):
+            game = resolve(name, deselected="relabel").game("train")
+            kept = -game.anchor().anchor.own > harm_of_disclosure(name) * game.willingness(0)
+            assert 0.4 < kept.mean() < 0.6, name
+
+
+class TestRatio:
+    """``holdout="ratio"``: a user's last 20 % of items to test, the 10 % before to validate."""
+
+    def test_counts(self):
+        world = resolve("ml-latest-small", holdout="ratio", per_user=2_000)
+        game = world.game("train")
+        data, n = game.data, game.data.n_users
+        counts = np.bincount(world.log.user, minlength=world.log.n_users)[game.users]
+        tests, validations = (
+            np.bincount(pairs.user, minlength=n) for pairs in (data.test, data.validation)
+        )
+        np.testing.assert_array_equal(tests, np.maximum(np.round(0.2 * counts), 1))
+        np.testing.assert_array_equal(validations, np.maximum(np.round(0.1 * counts), 1))
+        np.testing.assert_array_equal(data.lengths, counts - tests - validations)
+        few = resolve("ml-latest-small", holdout="ratio").game("train").data
+        np.testing.assert_array_equal(few.lengths, np.minimum(data.lengths, 20))
+        np.testing.assert_array_equal(few.test.item, data.test.item)
+
+    def test_losses_are_sums_over_a_users_items(self):
+        game = resolve("simulation-50", holdout="ratio", width=4).game("train")
+        data, model, at = game.data, game.model, game.anchor().anchor
+        several = np.bincount(data.validation.user)
+        assert several.max() > 1
+        losses, found = retrained(game, np.ones(data.size))
+        user = int(several.argmax())
+        mine = data.validation.user == user
+        assert losses[user] == pytest.approx(model.losses(at.theta, data.validation)[mine].sum())
+        test = model.losses(at.theta, data.test).sum() / data.n_users
+        assert found["test_loss"] == pytest.approx(test, rel=1e-4)
+        some = np.flatnonzero(data.training.user == user)[:3]
+        for pair in some:
+            without = np.where(np.arange(data.size) == pair, 0.0, 1.0)
+            theta = fit(model, without)
+            change = user_losses(model, theta, data.validation)[user] - losses[user]
+            assert change == pytest.approx(-at.own[pair], abs=0.3 * np.abs(at.own[some]).max())
+
+    def test_metrics_of_several_test_items(self):
+        """By hand: F1@5 of a user's items among all, of each item among 99."""
+        game = resolve("simulation-50", holdout="ratio", width=4).game("train")
+        test, scores = game.data.test, game.model.all_scores(game.anchor().anchor.theta)
+        found = retrained(game, np.ones(game.data.size))[1]
+        candidates = game.candidates
+        assert candidates.items.shape == (len(test.item), 100)
+        assert len(test.item) > game.data.n_users
+        known = game.known.toarray() > 0
+        assert not known[candidates.users[:, None], candidates.items[:, 1:]].any()
+        of_test = scores[test.user, test.item][:, None]
+        rank = (scores[test.user[:, None], candidates.items[:, 1:]] >= of_test).sum(axis=1)
+        assert found["f1_sampled"] == pytest.approx((rank < 5).mean() / 3)
+        assert found["f1_sampled_chance"] == pytest.approx(2 * 0.05 / 6)
+        f1, chance = [], []
+        for user in range(game.data.n_users):
+            mine = test.item[test.user == user]
+            free = np.append(np.flatnonzero(~known[user]), mine)
+            best = free[np.argsort(-scores[user, free])[:5]]
+            f1.append(2 * np.isin(mine, best).sum() / (5 + len(mine)))
+            chance.append(5 / len(free) * 2 * len(mine) / (5 + len(mine)))
+        assert found["f1_full"] == pytest.approx(np.mean(f1))
+        assert found["f1_full_chance"] == pytest.approx(np.mean(chance))
+
+    def test_it_is_another_world(self):
+        keys = {
+            resolve("simulation-50", **choice).fingerprint
+            for choice in ({}, {"holdout": "ratio"}, {"holdout": "ratio", "deselected": "relabel"})
+        }
+        assert len(keys) == 3
+
+    def test_own_removals_refuse_several_validation_pairs(self):
+        game = resolve("simulation-50", holdout="ratio", width=4).game("train")
+        with pytest.raises(ValueError, match=r"reads one validation pair .* last two items"):
+            own_removals(game.model, game.anchor().anchor.theta)
+
+
+RATIO = {"dataset": "simulation-50", "holdout": "ratio", "width": 4, "rounds": 1}
+
+
+@pytest.mark.parametrize(
+    ("env_id", "settings"),
+    [
+        (TINY, {"deselected": "relabel", "final_retrain": True}),
+        (TINY, {"deselected": "relabel", "recommender": "lightgcn", "backend": "influence"}),
+        (TINY, {"deselected": "relabel", "recommender": "neumf", "backend": "anchors"}),
+        (ID, {**RATIO, "final_retrain": True}),
+        (ID, {**RATIO, "deselected": "relabel"}),
+    ],
+)
+def test_contract_of_fidelity_options(env_id, settings):
+    check_environment(env_id, modes=["ansi"], steps=60, **settings)
+    check_vector_equals_single(env_id, num_envs=2, steps=60, tolerance=1e-5, **settings)
+
+
+def test_defaults_are_the_worlds_that_results_were_made_with():
+    """Keys of caches, from before there were these options; fingerprints are made of them."""
+    named = resolve("tiny", deselected="drop", holdout="two")
+    assert named.training_key == resolve("tiny").training_key
+    expected = {
+        "tiny": "5a2921ae47a424e7",
+        "ml-latest-small": "bfc57f52eb33a5be",
+        "simulation-50": "8a70b3715999c2ae",
+    }
+    for name, key in expected.items():
+        assert resolve(name).training_key.startswith(key), name
+
+
+def test_a_given_world_keeps_its_own_choices():
+    world = replace(resolve("tiny"), deselected="relabel")
+    assert gym.make(ID, dataset=world).unwrapped.problem.world is world
+    assert gym.make(ID, dataset=world, deselected="relabel").unwrapped.problem.world is world
+    with pytest.raises(ValueError, match=r"'tiny' has deselected='drop', and 'relabel' was asked"):
+        gym.make(ID, dataset=resolve("tiny"), deselected="relabel")
+    with pytest.raises(ValueError, match=r"has holdout='two'.* dataclasses\.replace"):
+        gym.make(ID, dataset=world, holdout="ratio")
 
 
 class TestRecommenders:

@@ -29,8 +29,13 @@ def levels(env):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     "settings",
-    [{"backend": "influence"}, {"backend": "retrain"}, {"backend": "anchors", "action": "recent"}],
-    ids=lambda settings: settings["backend"],
+    [
+        {"backend": "influence"},
+        {"backend": "retrain"},
+        {"backend": "anchors", "action": "recent"},
+        {"backend": "influence", "deselected": "relabel"},
+    ],
+    ids=lambda settings: settings.get("deselected", settings["backend"]),
 )
 def test_api_and_seeds(settings):
     parallel_api_test(recgym.parallel_env(TINY, rounds=3, **settings), num_cycles=20)

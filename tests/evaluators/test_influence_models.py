@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 from recgym.envs.data_selection.recommenders import GRAPH_PULLS, NETWORK_PULLS
 from recgym.evaluators.influence import (
     EXACT,
+    PULLS,
     GraphFactorisation,
     MatrixFactorisation,
     Network,
@@ -29,13 +30,16 @@ from recgym.evaluators.influence import (
     fit,
     neumf,
     newton,
+    own_removals,
     plain_prior,
     public_graph,
     public_neumf,
+    public_prior,
     pulled_prior,
     solve,
     user_losses,
 )
+from recgym.evaluators.influence.stacked import fit_stacked
 from recgym.models import collaborative_class
 
 PLAYERS, ITEMS, WIDTH = 16, 30, 4
@@ -56,17 +60,22 @@ def made_up(seed: int = 0):
     return SelectionGame(n, ITEMS, *parts, "made up"), public
 
 
-def light(game, public):
+def factors(game, public, prior="proximal"):
+    pulls = PULLS[prior]
+    return MatrixFactorisation(game, public_prior(public, ITEMS, PLAYERS, width=WIDTH, pulls=pulls))
+
+
+def light(game, public, prior="proximal"):
     graph, items = public_graph(public, ITEMS, width=WIDTH)
-    pulls = np.array(GRAPH_PULLS["proximal"]) * (items**2).sum(axis=1).mean()
+    pulls = np.array(GRAPH_PULLS[prior]) * (items**2).sum(axis=1).mean()
     start = Prior(np.tile(graph.users.mean(axis=0), (PLAYERS, 1)), items, *pulls)
     return GraphFactorisation(game, start, graph)
 
 
-def neural(game, public):
+def neural(game, public, prior="proximal"):
     values = public_neumf(public, ITEMS, width=WIDTH)
     module = neumf(PLAYERS, ITEMS, width=WIDTH)
-    return Network(game, pulled_prior(module, values, NETWORK_PULLS["proximal"]))
+    return Network(game, pulled_prior(module, values, NETWORK_PULLS[prior]))
 
 
 @pytest.fixture(scope="module", params=[light, neural], ids=["lightgcn", "neumf"])
@@ -257,6 +266,145 @@ class TestEffects:
         np.testing.assert_allclose(found, start, atol=1e-6)
         at = anchor(model, nothing, solver=EXACT)  # what a first pair would bring
         assert np.isfinite(at.own).all()
+
+
+@pytest.fixture(scope="module", params=[factors, light, neural], ids=["mf", "lightgcn", "neumf"])
+def both(request):
+    """(the model that drops, the one that relabels)."""
+    game, public = made_up()
+    return [
+        request.param(replace(game, deselected=kind), public, "accurate")
+        for kind in ("drop", "relabel")
+    ]
+
+
+class TestRelabelled:
+    """A deselected pair stays, with its item as a disliked one: l + (1 − o) s."""
+
+    @pytest.fixture
+    def at(self, both):
+        """Parameters, weights with a tenth out, a direction, and which users' losses."""
+        model, rng = both[1], np.random.default_rng(1)
+        theta = model.start + 0.2 * rng.standard_normal(model.n_params)
+        weight = rng.random(model.game.size) * (np.arange(model.game.size) % 10 > 0)
+        return theta, weight, rng.standard_normal(model.n_params), rng.random((PLAYERS, 4))
+
+    def test_the_objective_has_labels(self, both, at):
+        """−o log σ(s) − (1 − o) log σ(−s) of the item, −log σ(−s) of the negative."""
+        model, (theta, weight, *_) = both[1], at
+        item, negative = (torch.from_numpy(s) for s in model.scores(theta, model.game.training))
+        entropy = torch.nn.functional.binary_cross_entropy_with_logits
+        labelled = entropy(item, torch.from_numpy(weight), reduction="sum")
+        labelled += entropy(negative, torch.zeros_like(negative), reduction="sum")
+        pulled = 0.5 * model.pull @ (theta - model.centre) ** 2
+        value = model.value_and_gradient(theta, weight)[0]
+        assert value == pytest.approx(float(labelled) + pulled)
+
+    def test_gradient_and_hessian(self, both, at):
+        model, (theta, weight, along, _), step = both[1], at, 1e-5
+        (up, slope_up), (down, slope_down) = (
+            model.value_and_gradient(theta + sign * step * along, weight) for sign in (1, -1)
+        )
+        slope = model.value_and_gradient(theta, weight)[1]
+        assert (up - down) / (2 * step) == pytest.approx(slope @ along, rel=1e-6)
+        hessian = model.hessian(theta, weight)
+        product = (hessian @ along[:, None])[:, 0]
+        np.testing.assert_allclose((slope_up - slope_down) / (2 * step), product, atol=1e-5)
+        found = solve(hessian, hessian @ along[:, None], EXACT)[:, 0]
+        np.testing.assert_allclose(found, along, atol=1e-4)
+
+    def test_effects_of_pairs(self, both, at):
+        """∂/∂o_k of Σ which L − ⟨∇F, x⟩ by differences: no edge of a graph goes or comes."""
+        model, (theta, weight, _, which), step = both[1], at, 1e-6
+        vectors = np.random.default_rng(2).standard_normal((model.n_params, 4))
+
+        def value(weight):
+            slope = model.value_and_gradient(theta, weight)[1]
+            losses = user_losses(model, theta, model.game.validation, weight)
+            return which.T @ losses - vectors.T @ slope
+
+        found = model.pair_effects(theta, weight, which, vectors)
+        for k in (0, 50, 111):
+            near = weight.copy()
+            near[k] += step
+            up = value(near)
+            near[k] -= 2 * step
+            np.testing.assert_allclose(found[:, k], (up - value(near)) / (2 * step), atol=1e-5)
+        users = np.arange(2, 6)
+        own = model.own_effects(theta, weight, users, vectors)
+        every = model.pair_effects(theta, weight, np.eye(PLAYERS)[:, users], vectors)
+        mine = model.game.pairs_of(users)
+        np.testing.assert_allclose(own, every[model.game.training.user[mine] - 2, mine])
+
+    def test_everything_selected_is_the_same(self, both):
+        dropping, relabelling = both
+        ones = np.ones(dropping.game.size)
+        np.testing.assert_array_equal(fit(relabelling), fit(dropping))
+        theta = fit(dropping)
+        one, other = (m.hessian(theta, ones) @ np.eye(m.n_params)[:, :3] for m in both)
+        np.testing.assert_array_equal(one, other)
+        own = [anchor(m, theta=theta).own for m in both]
+        assert (own[0] != own[1]).all()  # what deselecting would do is not
+
+    def test_against_retraining(self, both):
+        """Own single pairs below 6 %, a tenth of all below 10 %, a Newton step below 2 %."""
+        model = both[1]
+        game, valid, everything = model.game, model.game.validation, np.ones(model.game.size)
+        theta = fit(model)
+        at = anchor(model, theta=theta, solver=EXACT)
+
+        def true(selected):
+            return user_losses(model, fit(model, selected), valid, selected) - at.losses
+
+        some = np.array([3, 20, 40, 60, 80, 101])
+        without = [np.where(np.arange(game.size) == k, 0.0, 1.0) for k in some]
+        own = np.array([true(s)[game.training.user[k]] for s, k in zip(without, some, strict=True)])
+        assert np.abs(-at.own[some] - own).sum() < 0.06 * np.abs(own).sum()
+        assert (np.sign(-at.own[some]) == np.sign(own)).all()
+        selected = (np.random.default_rng(0).random(game.size) < 0.9).astype(float)
+        joint = true(selected)
+        cross = effects(model, theta, everything, np.arange(PLAYERS), solver=EXACT)
+        assert np.abs(cross @ (selected - 1) - joint).sum() < 0.1 * np.abs(joint).sum()
+        after = user_losses(model, newton(model, theta, selected), valid, selected) - at.losses
+        assert np.abs(after - joint).sum() < 0.02 * np.abs(joint).sum()
+
+    def test_nothing_selected_is_everything_disliked(self, both):
+        model = both[1]
+        nothing = np.zeros(model.game.size)
+        theta, pairs = fit(model, nothing), model.game.training
+        assert np.abs(theta - model.start).max() > 0.01
+        item = model.scores(theta, pairs, nothing)[0]
+        assert item.mean() < model.scores(model.start, pairs, nothing)[0].mean() - 0.1
+        losses = Retrain(model).losses(nothing[None])[0]
+        np.testing.assert_allclose(losses, user_losses(model, theta, model.game.validation))
+
+    def test_leverage(self):
+        """Own single pairs below 1 %, where plain influence is between 2 and 6 %."""
+        game, public = made_up()
+        model = factors(replace(game, deselected="relabel"), public, "accurate")
+        theta, valid, some = fit(model), game.validation, np.array([3, 20, 40, 60, 80, 101])
+        found, base, true = own_removals(model, theta), user_losses(model, theta, valid), []
+        for k in some:
+            selected = np.where(np.arange(game.size) == k, 0.0, 1.0)
+            change = user_losses(model, fit(model, selected), valid) - base
+            true.append(change[game.training.user[k]])
+        assert np.abs(found[some] - true).sum() < 0.01 * np.abs(true).sum()
+        plain = -anchor(model, theta=theta).own
+        assert 0.02 < np.abs(plain[some] - true).sum() / np.abs(true).sum() < 0.06
+
+    def test_the_stack_equals_single_trainings(self):
+        game, public = made_up()
+        model = factors(replace(game, deselected="relabel"), public)
+        selected = (np.random.default_rng(0).random((3, game.size)) < [[0.0], [0.5], [1.0]]) * 1.0
+        single = np.stack([fit(model, s) for s in selected])
+        np.testing.assert_allclose(fit_stacked(model, selected), single, atol=1e-6)
+
+    def test_an_unknown_kind(self):
+        game, _ = made_up()
+        with pytest.raises(ValueError, match=r"deselected must be one of \('drop', 'relabel'\)"):
+            replace(game, deselected="forget")
+        other = replace(game, deselected="relabel")
+        assert other.fingerprint != game.fingerprint
 
 
 class TestBadInput:

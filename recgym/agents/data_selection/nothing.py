@@ -8,7 +8,11 @@ from recgym.agents.data_selection.selecting import SelectingAgent
 
 
 class NoneAgent(SelectingAgent):
-    """Keeps nothing."""
+    """Keeps nothing.
+
+    The recommender is then its start; with ``deselected="relabel"``, it is trained on everything as
+    disliked.
+    """
 
     name = "none"
 

@@ -20,22 +20,23 @@ class DataSelectionEnv(RecEnv):
     """Choose what the recommender may learn from you, while everybody else does the same.
 
     ## Description
-    N users share a recommender. User u has training items S^u, a validation item T^u, and a
-    willingness to exclude β_k ∈ [0, 1] for each training item: the larger, the more she wants it
-    kept out. Her action selects o^u ∈ {0, 1}^|S^u|. Trained on what all have selected, θ̂(o), the
-    recommender is worth z_u = −L(T^u, θ̂(o)) − λ Σ_k o_k β_k to her: she wants to be served well and
-    to give little away. What others select matters to her too. The problem is IFRQE's; the turns,
-    the rewards of moves and the split into public users and players are ours.
+    N users share a recommender. User u has training items S^u, a validation item T^u (or several,
+    whose losses add up), and a willingness to exclude β_k ∈ [0, 1] for each training item: the
+    larger, the more she wants it kept out. Her action selects o^u ∈ {0, 1}^|S^u|. Trained on what
+    all have selected, θ̂(o), the recommender is worth z_u = −L(T^u, θ̂(o)) − λ Σ_k o_k β_k to her:
+    she wants to be served well and to give little away. What others select matters to her too. The
+    problem is IFRQE's; the turns, the rewards of moves and the split into public users and players
+    are ours.
 
     Users move one after another, in the order of their numbers; a round is a move of every user. As
     a game of all users at once it is `recgym.parallel_env("recgym/DataSelection-v0")`.
 
     The `recommender` is trained with the cross-entropy of each item and of one negative item that
-    leaves with it: `"mf"`, matrix factorisation σ(p_u·q_i); `"neumf"`, NeuMF with a smooth tower;
-    or `"lightgcn"`, two layers over the graph of what public users have taken and players let in,
-    so that an item that is left out leaves the loss and the graph. It starts from what other,
-    public users' data have taught, and is pulled toward it, so that training has one end and
-    influence functions are accurate.
+    leaves with it (`deselected` has another way): `"mf"`, matrix factorisation σ(p_u·q_i);
+    `"neumf"`, NeuMF with a smooth tower; or `"lightgcn"`, two layers over the graph of what public
+    users have taken and players let in, so that an item that is left out leaves the loss and the
+    graph. It starts from what other, public users' data have taught, and is pulled toward it, so
+    that training has one end and influence functions are accurate.
 
     ## Action space
     K is the largest number of items that a user may select from.
@@ -101,10 +102,10 @@ class DataSelectionEnv(RecEnv):
     The final `info["metrics"]`, at any time `env.unwrapped.metrics()`; means over users: `z`,
     `loss`, `wv` (willingness violation, Σ o β), `kept`, the share of interactions that stays in;
     `rounds`, `return`, `length`. With `final_retrain=True` also those of the recommender that is
-    trained on the last selection: `z_retrained`, `loss_retrained`, the same of the test item, for
-    which nobody was rewarded, `z_test` and `test_loss`, and F1@5 of that item among all items that
-    the user has not taken (`f1_full`) and among 99 of them (`f1_sampled`), each with what chance
-    gives (`f1_full_chance`, `f1_sampled_chance`).
+    trained on the last selection: `z_retrained`, `loss_retrained`, the same of the test items, for
+    which nobody was rewarded, `z_test` and `test_loss`, and F1@5 of the test items among all items
+    that the user has not taken (`f1_full`) and of each test item among 99 of them (`f1_sampled`, a
+    mean over items), each with what chance gives (`f1_full_chance`, `f1_sampled_chance`).
 
     ## Arguments
     - `dataset="ml-latest-small"`: another data set with at least three items a user (the order of
@@ -122,6 +123,12 @@ class DataSelectionEnv(RecEnv):
     - `willingness="uniform"`: or `"constant"`, `"rarity"` (of the item's category); simulated users
       have their own.
     - `recommender="mf"`: or `"neumf"`, `"lightgcn"`.
+    - `deselected="drop"`: an item that is not selected leaves the training set; `"relabel"`: it
+      stays as a disliked one, with its negative and its edge of LightGCN's graph, as in the
+      paper's reference code. Giving nothing then teaches that everything is disliked.
+    - `holdout="two"`: each user's last item is for the test, the one before for validation;
+      `"ratio"`: the last 20 % and the 10 % before of all her items, as in the paper, and
+      `per_user` counts among the rest. Not in the tiny world, where both are the same.
     - `per_user=20` latest training items of each player; `width=16`, d of the recommender;
       `prior="proximal"`, `"accurate"` or `"xavier"`; `most_users=3000` of the data set;
       `character="D"` of the simulated users (`"A"` to `"D"`).
@@ -161,6 +168,8 @@ class DataSelectionEnv(RecEnv):
         most_users: int = 3_000,
         character: str = "D",
         recommender: str = "mf",
+        deselected: str = "drop",
+        holdout: str = "two",
         render_mode: str | None = None,
     ):
         arguments = {key: value for key, value in locals().items() if key not in _OF_THE_FACE}
@@ -201,6 +210,8 @@ class DataSelectionVectorEnv(RecVectorEnv):
         most_users: int = 3_000,
         character: str = "D",
         recommender: str = "mf",
+        deselected: str = "drop",
+        holdout: str = "two",
         render_mode: str | None = None,
         autoreset_mode: str | AutoresetMode = "NextStep",
         max_episode_steps: int | None = None,
@@ -231,6 +242,8 @@ _OF_THE_WORLD = (
     "most_users",
     "character",
     "recommender",
+    "deselected",
+    "holdout",
 )
 
 

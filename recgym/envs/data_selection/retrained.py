@@ -21,9 +21,10 @@ CANDIDATES_SEED = 20_241  # fixed: every selection is ranked against the same ca
 def retrained(game: Game, selected: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
     """(N,) validation losses after training on a selection (Z,), and the means to report.
 
-    ``test_loss``, and F1@5 of the held-out test item: among all items that the user has not taken
-    (``f1_full``) and among 99 of them drawn uniformly (``f1_sampled``; fewer where a user has
-    fewer), each with what random scores would get (``..._chance``).
+    ``test_loss``, a sum over each user's test items, and F1@5: of her test items among all items
+    that she has not taken (``f1_full``, a mean over users), and of each test item among 99 of those
+    drawn uniformly (``f1_sampled``, a mean over test items; fewer than 99 where a user has fewer),
+    each with what random scores would get (``..._chance``).
     """
     model, data = game.model, game.data
     theta = fit(model, selected)

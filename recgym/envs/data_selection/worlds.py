@@ -21,6 +21,7 @@ from recgym.data.selection_split import first_rows
 from recgym.envs.data_selection import retrained
 from recgym.envs.data_selection.recommenders import RECOMMENDERS, recommender
 from recgym.evaluators.influence import (
+    DESELECTED,
     PULLS,
     Anchor,
     Influence,
@@ -46,6 +47,8 @@ KEPT_SHARE = 0.9  # of anchors other than the first
 BLOCKS_BEYOND = 3_000  # players; own effects grow with their square otherwise
 KEPT_ON_DISK = 25_000_000  # numbers of a matrix, 100 MB
 PRIORS = (*PULLS, "xavier")
+# shares of training, validation and test among a user's items; None leaves the last two out
+HOLDOUTS: Mapping[str, tuple[float, float, float] | None] = {"two": None, "ratio": (0.7, 0.1, 0.2)}
 # λ at which the dominant strategy keeps about half of the training split's interactions
 HARM_OF_DISCLOSURE: Mapping[str, float] = {
     "ml-latest-small": 0.005,
@@ -78,9 +81,14 @@ class World:
         simulated: the simulator, where the log comes from it: its users are willing or not.
         one_draw: users keep the simulator's first characters in every draw, so that the world has
             one optimum.
+        deselected: ``"drop"`` or ``"relabel"``, what becomes of a pair that is not selected; see
+            :class:`recgym.evaluators.influence.SelectionGame`.
+        holdout: ``"two"`` leaves each player's last item out to test and the one before to
+            validate; ``"ratio"`` her last 20 % and the 10 % before, rounded, at least one each, as
+            the paper prints. Shares are of all her items; ``per_user`` is of what remains.
 
     Raises:
-        ValueError: an unknown name, or a size that is no whole number of at least 1.
+        ValueError: an unknown name or choice, or a size that is no whole number of at least 1.
         DataError: repeated pairs, parts that do not fit, willingness of another length than the
             log, or outside [0, 1].
     """
@@ -95,10 +103,17 @@ class World:
     recommender_name: str = "mf"
     simulated: SimulatedWorld | None = None
     one_draw: bool = False
+    deselected: str = "drop"
+    holdout: str = "two"
 
     def __post_init__(self) -> None:
-        for name, known in (("prior", PRIORS), ("recommender", RECOMMENDERS)):
-            if (given := getattr(self, f"{name}_name")) not in known:
+        for name, given, known in (
+            ("prior", self.prior_name, PRIORS),
+            ("recommender", self.recommender_name, RECOMMENDERS),
+            ("deselected", self.deselected, tuple(DESELECTED)),
+            ("holdout", self.holdout, tuple(HOLDOUTS)),
+        ):
+            if given not in known:
                 raise ValueError(f"{name} must be one of {known}, got {given!r}.")
         for name in ("per_user", "width"):
             value = getattr(self, name)
@@ -142,6 +157,9 @@ class World:
         digest = hashlib.sha256(self.log.fingerprint.encode())
         settings = (self.per_user, self.width, self.prior_name, self.recommender_name)
         digest.update(repr(settings).encode())
+        choices = (self.deselected, self.holdout)
+        if choices != ("drop", "two"):  # keys of these are older than the choices
+            digest.update(repr(choices).encode())
         for part in sorted(self.parts):
             digest.update(np.ascontiguousarray(self.parts[part]).tobytes())
         return digest.hexdigest()
@@ -231,7 +249,7 @@ class Game:
 
     @functools.cached_property
     def candidates(self) -> Candidates:
-        """What each player's test item is ranked against in sampled metrics."""
+        """What each test item is ranked against in sampled metrics."""
         return retrained.candidates(self)
 
     def willingness(self, draw: int) -> np.ndarray:
@@ -296,7 +314,7 @@ def _game(world: World, users: np.ndarray, split: str) -> tuple[np.ndarray, Sele
     log = world.log
     mine = log.keep(np.isin(log.user, users))
     at = np.flatnonzero(np.isin(log.user, users))
-    parts = LeaveTwoOut.of(mine)
+    parts = LeaveTwoOut.of(mine, HOLDOUTS[world.holdout])
     if parts.excluded - (log.n_users - len(users)) > 0:
         raise DataError(f"{world.name}: players need at least three items each.")
     rng = np.random.default_rng([SPLIT_SEED, SPLITS.index(split) + 10])
@@ -321,6 +339,7 @@ def _game(world: World, users: np.ndarray, split: str) -> tuple[np.ndarray, Sele
         validation=pairs(parts.validation),
         test=pairs(parts.test),
         name=f"{world.name}, {split}",
+        deselected=world.deselected,
     )
     return at[train], game
 
@@ -332,9 +351,19 @@ def resolve(dataset: str | World, variant: str = "clean", **of: Any) -> World:
         dataset: a data set of :func:`recgym.data.names`, ``simulation``, ``simulation-50`` (50
             players in each split) or ``tiny``.
         of: ``per_user``, ``width``, ``prior``, ``willingness``, ``most_users``, ``character``,
-            ``recommender``. What a world does not have is refused.
+            ``recommender``, ``deselected``, ``holdout``. What a world does not have is refused.
+
+    Raises:
+        ValueError: a choice that is unknown, or that the world does not have.
     """
     if isinstance(dataset, World):
+        for name in ("deselected", "holdout"):
+            default, own = getattr(World, name), getattr(dataset, name)
+            if (given := of.get(name, default)) not in (default, own):
+                raise ValueError(
+                    f"The world {dataset.name!r} has {name}={own!r}, and {given!r} was asked for. "
+                    f"Make another world: dataclasses.replace(world, {name}={given!r})."
+                )
         return dataset
     return _resolved(dataset, variant, **of)
 
@@ -350,6 +379,8 @@ def _resolved(
     most_users: int = 3_000,
     character: str = "D",
     recommender: str = "mf",
+    deselected: str = "drop",
+    holdout: str = "two",
 ) -> World:
     from recgym import data
     from recgym.data.selection_split import first_events, shuffled
@@ -359,17 +390,19 @@ def _resolved(
         from recgym.envs.data_selection.tiny import tiny_world
 
         _refuse(dataset, per_user=per_user, width=width, willingness=willingness)
-        _refuse(dataset, most_users=most_users, character=character)
+        _refuse(dataset, most_users=most_users, character=character, holdout=holdout)
         tiny = tiny_world()
-        if (recommender, prior) == (tiny.recommender_name, tiny.prior_name):
+        if (recommender, prior, deselected) == ("mf", "proximal", "drop"):
             return tiny
-        return replace(tiny, recommender_name=recommender, prior_name=prior)
+        return replace(tiny, recommender_name=recommender, prior_name=prior, deselected=deselected)
     settings: dict[str, Any] = {
         "per_user": per_user,
         "width": width,
         "prior_name": prior,
         "willingness_name": willingness,
         "recommender_name": recommender,
+        "deselected": deselected,
+        "holdout": holdout,
     }
     if dataset in ("simulation", "simulation-50"):
         _refuse(dataset, willingness=willingness, most_users=most_users)

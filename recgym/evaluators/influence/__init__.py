@@ -8,7 +8,7 @@ inverse-Hessian products, ``effects`` the influences, ``backends`` losses of any
 
 from recgym.evaluators.influence.backends import Anchors, Backend, Influence, Newton, Retrain
 from recgym.evaluators.influence.effects import Anchor, anchor, effects, newton
-from recgym.evaluators.influence.game import Pairs, SelectionGame, draw_negatives
+from recgym.evaluators.influence.game import DESELECTED, Pairs, SelectionGame, draw_negatives
 from recgym.evaluators.influence.graph_factorisation import (
     GraphFactorisation,
     PublicGraph,
@@ -30,6 +30,7 @@ from recgym.evaluators.influence.utility import COSTS, Utility, check_willingnes
 
 __all__ = [
     "COSTS",
+    "DESELECTED",
     "EXACT",
     "PULLS",
     "Anchor",

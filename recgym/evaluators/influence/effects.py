@@ -7,7 +7,8 @@ e_uk = −∇L_uᵀ H⁻¹ ∇l_k for each unit of o_k. Losses of another select
 
 which is exact to first order wherever θ̃ was trained to its optimum, with regularisation too (the
 paper's Eq. 4 assumes that the data's gradients alone add up to zero). Where the selection is the
-recommender's graph too, ∂∇F/∂o_k takes the place of ∇l_k and ∂L_u/∂o_k is added.
+recommender's graph too, ∂∇F/∂o_k takes the place of ∇l_k and ∂L_u/∂o_k is added. Where deselected
+pairs are relabelled, ∂∇F/∂o_k is −∇s_k, s_k the score of the pair's item.
 """
 
 from __future__ import annotations

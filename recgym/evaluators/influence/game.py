@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,10 +11,20 @@ import numpy as np
 
 from recgym.data.log import DataError
 
+DESELECTED: Mapping[str, tuple[tuple[float, float], tuple[float, float]]] = {
+    "drop": ((0.0, 0.0), (1.0, 0.0)),
+    "relabel": ((1.0, 1.0), (0.0, -1.0)),
+}
+"""Name → (a, b) of a deselected pair, and what selecting it adds to them.
+
+In training a pair counts a·l + b·s, l its loss and s the score of its item. l + s is its loss with
+the item labelled 0, as disliked: −log σ(−s) − log σ(−s_negative).
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Observed pairs, each with a negative item of its own that leaves when the pair leaves."""
+    """Observed pairs, each with a negative item of its own that is trained on with it."""
 
     user: np.ndarray  # (E,) int64
     item: np.ndarray  # (E,) int64
@@ -33,12 +44,16 @@ class SelectionGame:
 
     Args:
         training: Z pairs, sorted by user: S^u are those of user u.
-        validation: T^u, what a user's loss is measured on while she plays; every user has one.
+        validation: T^u, what a user's loss is measured on while she plays; at least one each.
         test: D^u, for reports only.
+        deselected: a pair that is not selected leaves (``"drop"``), or stays as a disliked item
+            (``"relabel"``): its label turns from 1 to 0, as in the IFRQE paper's reference code. If
+            nothing is selected, nothing is trained on, or everything as disliked.
 
     Raises:
         DataError: a user without training or validation pairs, a wrong order, users or items out of
             range, columns of unequal length.
+        ValueError: an unknown ``deselected``.
     """
 
     n_users: int
@@ -47,8 +62,13 @@ class SelectionGame:
     validation: Pairs
     test: Pairs
     name: str = "game"
+    deselected: str = "drop"
 
     def __post_init__(self) -> None:
+        if self.deselected not in DESELECTED:
+            raise ValueError(
+                f"deselected must be one of {tuple(DESELECTED)}, got {self.deselected!r}."
+            )
         for pairs in (self.training, self.validation, self.test):
             lengths = len(pairs.user), len(pairs.item), len(pairs.negative)
             if len(set(lengths)) > 1:
@@ -121,6 +141,20 @@ class SelectionGame:
             )
         return self._in_range(array)
 
+    def terms(self, selected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """a, b (..., Z): the training loss of selections (..., Z) is Σ_k a_k l_k + b_k s_k.
+
+        See :data:`DESELECTED`. a_k is the weight of the pair in training, and of its edge in a
+        graph: o_k, or 1 where deselected pairs are relabelled.
+        """
+        (a, b), (of_a, of_b) = DESELECTED[self.deselected][0], self.slopes
+        return a + of_a * selected, b + of_b * selected
+
+    @property
+    def slopes(self) -> tuple[float, float]:
+        """∂a_k/∂o_k and ∂b_k/∂o_k of :meth:`terms`."""
+        return DESELECTED[self.deselected][1]
+
     def _in_range(self, array: np.ndarray) -> np.ndarray:
         wrong = ~((array >= 0) & (array <= 1))
         if wrong.any():
@@ -143,6 +177,8 @@ class SelectionGame:
         for pairs in (self.training, self.validation, self.test):
             for array in (pairs.user, pairs.item, pairs.negative):
                 digest.update(np.ascontiguousarray(array, dtype=np.int64).tobytes())
+        if self.deselected != "drop":  # keys of dropping are older than the choice
+            digest.update(self.deselected.encode())
         return digest.hexdigest()
 
 

@@ -6,7 +6,9 @@ inner products are the scores (He et al., SIGIR 2020, Eq. 3, 4, 8), and
 
     F(θ; o) = Σ_k o_k l_k(V) + ½ Σ ρ ‖E − E_0‖².
 
-A pair that is left out leaves the loss *and* the graph. V is linear in θ, so everything but the
+A pair that is left out leaves the loss *and* the graph. Where it is relabelled instead, the loss is
+l_k + (1 − o_k) s_k and the graph keeps every edge, as in the IFRQE paper's reference code: what
+users deselect still leaks through it. V is linear in θ, so everything but the
 graph's own part is matrix factorisation's at V, between two propagations. For the graph's part a
 weight o_k between 0 and 1 is the weight of its edge, degrees being sums of weights.
 """
@@ -83,7 +85,7 @@ class GraphFactorisation:
 
     def adjacency(self, weight: np.ndarray | None = None) -> sp.csr_matrix:
         """(N + I + M, N + I + M): D^-½ A D^-½ for weights (Z,); 1 on the diagonal without edges."""
-        weight = self._everything if weight is None else weight
+        weight = self._everything if weight is None else self.game.terms(weight)[0]
         if self._last is None or not np.array_equal(self._last[0], weight):
             self._last = weight.copy(), self._normalised(weight)
         return self._last[1]
@@ -170,10 +172,15 @@ class GraphFactorisation:
     def pair_effects(
         self, theta: np.ndarray, weight: np.ndarray, which: np.ndarray, solved: np.ndarray
     ) -> np.ndarray:
-        """(R, Z): −⟨∂∇F/∂o_k, solved_r⟩ + ∂(Σ_u which_ur L_u)/∂o_k, for solved (n, R)."""
+        """(R, Z): −⟨∂∇F/∂o_k, solved_r⟩ + ∂(Σ_u which_ur L_u)/∂o_k, for solved (n, R).
+
+        Relabelled pairs keep their edges: then there is nothing through the graph.
+        """
         solved = np.asarray(solved, dtype=np.float64)
         at, moved = self.vectors(theta, weight), self.propagated(solved, weight)
         direct = self.inner.pair_effects(at, weight, which, moved)
+        if self.game.deselected == "relabel":
+            return direct
         # Φ_r(A) = L_r(V) − ⟨∇_V Σ o l, V̇_r⟩, with V = P(A) E and V̇ = P(A) solved
         slope = self.inner.value_and_gradient(at, weight)[1][:, None]
         of_vectors = self.inner.loss_gradients(at, self.game.validation, which)

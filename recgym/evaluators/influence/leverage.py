@@ -2,8 +2,9 @@
 
 Two corrections to the linear prediction. *Leverage*: without pair k the Hessian is smaller, and the
 step is H₋ₖ⁻¹∇l_k; the part of the inverse that matters is that of the pair's own vectors, whose
-diagonal blocks are used. *Readout*: the change of the validation **scores** is predicted, and the
-loss is computed at the changed scores.
+diagonal blocks are used. Where the pair is relabelled, the Hessian at the step's end has the
+coupling of its two vectors in addition. *Readout*: the change of the validation **scores** is
+predicted, and the loss is computed at the changed scores.
 """
 
 from __future__ import annotations
@@ -23,20 +24,29 @@ def own_removals(
     solver: Solver = Solver(),
     damping: float = 0.0,
 ) -> np.ndarray:
-    """(Z,): by how much a user's validation loss changes when she alone removes pair k.
+    """(Z,): by how much a user's validation loss changes when she alone deselects pair k.
 
     Args:
         theta: the optimum of the selection of everything.
+
+    Raises:
+        ValueError: a user with several validation pairs.
     """
     game, validation = model.game, model.game.validation
     hessian = model.hessian(theta, np.ones(game.size), damping)
-    sources = model.pair_gradients(theta, game.training)
-    step = _leverage(model, theta, hessian)
+    if game.deselected == "relabel":
+        sources, step = _relabelled(model, theta, hessian), 1.0
+    else:
+        sources = model.pair_gradients(theta, game.training)
+        step = _leverage(model, theta, hessian)
     item, negative = model.scores(theta, validation)
     changed = np.zeros((2, game.size))
     user_of = validation.user
     if (np.bincount(user_of, minlength=game.n_users) != 1).any():
-        raise ValueError("own_removals reads one validation pair for each user.")
+        raise ValueError(
+            f"own_removals reads one validation pair for each user; {game.name} has more. Hold out "
+            "the last two items of each."
+        )
     order = np.argsort(user_of)
     for users in chunks(game.n_users):
         first, last = game.offsets[users[0]], game.offsets[users[-1] + 1]
@@ -73,3 +83,18 @@ def _leverage(model: MatrixFactorisation, theta: np.ndarray, hessian) -> np.ndar
         share *= expit(score) * expit(-score)
         longer.append(1 / np.maximum(1 - share, 0.1))
     return (slopes * np.stack(longer)).sum(axis=0) / np.maximum(slopes.sum(axis=0), 1e-12)
+
+
+def _relabelled(model: MatrixFactorisation, theta: np.ndarray, hessian):
+    """(Z, n) sparse: x_k of the step H⁻¹x_k by which relabelling pair k moves θ.
+
+    The loss grows by s_k = p·q, of gradient g = (q, p) and Hessian C, which swaps the two vectors'
+    places: the step is −(H + C)⁻¹g ≈ −H⁻¹(g − C H⁻¹g), the inner inverse by diagonal blocks.
+    """
+    pairs = model.game.training
+    inverse = np.linalg.inv(hessian.blocks())
+    p, q = model.split(theta)
+    user, item = p[pairs.user], q[pairs.item]
+    user_moved = np.einsum("edf,ef->ed", inverse[pairs.user], item)
+    item_moved = np.einsum("edf,ef->ed", inverse[model.game.n_users + pairs.item], user)
+    return -model.rows(pairs.user, pairs.item, item - item_moved, user - user_moved)

@@ -2,7 +2,8 @@
 
 F(θ; o) = Σ_k o_k l_k(θ) + ½ρ_P‖P − P_0‖² + ½ρ_Q‖Q − Q_0‖², where l_k is the cross-entropy of the
 pair's item and of its negative. Sums, not means: an influence is then a change of the loss for one
-pair.
+pair. Where deselected pairs are relabelled, l_k + (1 − o_k) s_k takes the place of o_k l_k, s_k the
+score of the item (:meth:`recgym.evaluators.influence.game.SelectionGame.terms`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from recgym.evaluators.influence.solve import block_jacobi
 class MatrixFactorisation:
     """The recommender σ(p_u·q_i) over a game, with everything that influence needs of it.
 
-    θ (n,) is [P, Q], row by row. Pairs of weight zero cost nothing.
+    θ (n,) is [P, Q], row by row. Pairs that are dropped cost nothing.
     """
 
     name = "mf"
@@ -69,13 +70,14 @@ class MatrixFactorisation:
 
     def value_and_gradient(self, theta: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
         """F and ∇F (n,) for weights (Z,) of the training pairs."""
-        pairs = self.game.training
+        pairs, (a, b) = self.game.training, self.game.terms(weight)
         item, negative = self.scores(theta, pairs)
         away = theta - self.centre
-        value = weight @ (-log_expit(item) - log_expit(-negative)) + 0.5 * self.pull @ away**2
+        value = a @ (-log_expit(item) - log_expit(-negative)) + b @ item
+        value += 0.5 * self.pull @ away**2
         p, q = self.split(theta)
         of_users, of_items = np.zeros_like(p), np.zeros_like(q)
-        slopes = weight * (expit(item) - 1), weight * expit(negative)
+        slopes = a * (expit(item) - 1) + b, a * expit(negative)
         for slope, items in zip(slopes, (pairs.item, pairs.negative), strict=True):
             matrix = sp.csr_matrix(
                 (slope, items, self.game.offsets), shape=(self.game.n_users, self.game.n_items)
@@ -88,21 +90,35 @@ class MatrixFactorisation:
     def score_gradients(self, theta: np.ndarray, user: np.ndarray, item: np.ndarray):
         """(E, n) sparse: ∇s of pairs (user, item)."""
         p, q = self.split(theta)
+        return self.rows(user, item, q[item], p[user])
+
+    def rows(
+        self, user: np.ndarray, item: np.ndarray, of_user: np.ndarray, of_item: np.ndarray
+    ) -> sp.csr_matrix:
+        """(E, n) sparse: vectors (E, d) at the places of users (E,), and others at items'."""
         d, e = self.width, len(user)
         own = np.arange(d)
         columns = np.concatenate(
             [user[:, None] * d + own, (self.game.n_users + item)[:, None] * d + own], axis=1
         )
-        values = np.concatenate([q[item], p[user]], axis=1)
+        values = np.concatenate([of_user, of_item], axis=1)
         indptr = np.arange(e + 1) * 2 * d
         return sp.csr_matrix((values.ravel(), columns.ravel(), indptr), shape=(e, self.n_params))
 
-    def pair_gradients(self, theta: np.ndarray, pairs: Pairs):
-        """(E, n) sparse: ∇l of each pair."""
+    def pair_gradients(
+        self, theta: np.ndarray, pairs: Pairs, terms: tuple[float, float] = (1.0, 0.0)
+    ):
+        """(E, n) sparse: a∇l + b∇s of each pair for ``terms`` (a, b), ∇l by default."""
+        a, b = terms
         item, negative = self.scores(theta, pairs)
         first = self.score_gradients(theta, pairs.user, pairs.item)
         second = self.score_gradients(theta, pairs.user, pairs.negative)
-        return sp.csr_matrix(sp.diags(expit(item) - 1) @ first + sp.diags(expit(negative)) @ second)
+        slopes = sp.diags(a * (expit(item) - 1) + b), sp.diags(a * expit(negative))
+        return sp.csr_matrix(slopes[0] @ first + slopes[1] @ second)
+
+    def selection_gradients(self, theta: np.ndarray, pairs: Pairs):
+        """(E, n) sparse: ∂∇F/∂o_k of training pairs, ∇l_k or, relabelled, −∇s_k."""
+        return self.pair_gradients(theta, pairs, self.game.slopes)
 
     def loss_gradients(
         self,
@@ -118,15 +134,15 @@ class MatrixFactorisation:
     def pair_effects(
         self, theta: np.ndarray, weight: np.ndarray, which: np.ndarray, solved: np.ndarray
     ) -> np.ndarray:
-        """(R, Z): −∇l_k·solved_r of all training pairs, for solved (n, R)."""
-        return -np.asarray(self.pair_gradients(theta, self.game.training) @ solved).T
+        """(R, Z): −⟨∂∇F/∂o_k, solved_r⟩ of all training pairs, for solved (n, R)."""
+        return -np.asarray(self.selection_gradients(theta, self.game.training) @ solved).T
 
     def own_effects(
         self, theta: np.ndarray, weight: np.ndarray, users: np.ndarray, solved: np.ndarray
     ) -> np.ndarray:
         """(K,): the same for the pairs of consecutive ``users``, each with her own column."""
         pairs = self.game.training.at(self.game.pairs_of(users))
-        return -matched(self.pair_gradients(theta, pairs), solved, pairs.user - users[0])
+        return -matched(self.selection_gradients(theta, pairs), solved, pairs.user - users[0])
 
     def hessian(self, theta: np.ndarray, weight: np.ndarray, damping: float = 0.0) -> Hessian:
         """∇²F at θ for weights (Z,), as products with many vectors at once."""
@@ -136,21 +152,23 @@ class MatrixFactorisation:
 class Hessian:
     """∇²F = Jᵀ W J + R ⊗ I + ρ + damping: J gradients of the scores, R slopes of the losses.
 
-    Products cost 8·E·d multiplications a vector for the E scores of the pairs in play.
+    Products cost 8·E·d multiplications a vector for the E scores of the pairs in play: those that
+    are selected, or all where the others are relabelled.
     """
 
     def __init__(
         self, model: MatrixFactorisation, theta: np.ndarray, weight: np.ndarray, damping: float
     ):
         pairs, game = model.game.training, model.game
-        kept = np.flatnonzero(weight)
-        pairs, weight = pairs.at(kept), weight[kept]
+        a, b = game.terms(weight)
+        kept = np.flatnonzero(a)
+        pairs, a, b = pairs.at(kept), a[kept], b[kept]
         item, negative = model.scores(theta, pairs)
         user = np.concatenate([pairs.user, pairs.user])
         other = np.concatenate([pairs.item, pairs.negative])
-        curvature = np.concatenate([weight, weight]) * expit(np.r_[item, negative])
+        curvature = np.concatenate([a, a]) * expit(np.r_[item, negative])
         curvature = curvature * expit(-np.r_[item, negative])
-        slope = np.concatenate([weight * (expit(item) - 1), weight * expit(negative)])
+        slope = np.concatenate([a * (expit(item) - 1) + b, a * expit(negative)])
         self.shape = (model.n_params, model.n_params)
         self._model, self._theta = model, theta
         self._jacobian = model.score_gradients(theta, user, other)

@@ -1,7 +1,8 @@
 """Any torch model of pairs as an optimum, such as NeuMF: derivatives by ``torch.func``.
 
 F(θ; o) = Σ_k o_k l_k(θ) + ½ Σ_j ρ_j (θ_j − c_j)², where l_k is the cross-entropy of the pair's item
-and of its negative, as in :mod:`recgym.evaluators.influence.matrix_factorisation`.
+and of its negative, as in :mod:`recgym.evaluators.influence.matrix_factorisation`; so is what takes
+its place where deselected pairs are relabelled.
 """
 
 from __future__ import annotations
@@ -97,12 +98,12 @@ class Network:
         parameters = {name: part.view(shape) for (name, shape), part in parts}
         return functional_call(self.module, parameters, (users, items))
 
-    def losses_at(
+    def terms_at(
         self, theta: Tensor, users: Tensor, items: Tensor, shapes: Shapes | None = None
-    ) -> Tensor:
-        """(E,): losses of pairs whose items (2E,) are followed by their negatives."""
+    ) -> tuple[Tensor, Tensor]:
+        """l, s (E,): losses and items' scores of pairs whose items (2E,) precede the negatives."""
         item, negative = self.scores_at(theta, users, items, shapes).chunk(2)
-        return F.softplus(-item) + F.softplus(negative)
+        return F.softplus(-item) + F.softplus(negative), item
 
     def scores(
         self, theta: np.ndarray, pairs: Pairs, weight: np.ndarray | None = None
@@ -128,7 +129,9 @@ class Network:
     def value_and_gradient(self, theta: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
         """F and ∇F (n,) for weights (Z,) of the training pairs."""
         at = torch.from_numpy(theta).requires_grad_()
-        value = torch.from_numpy(weight) @ self.losses_at(at, *self._training)
+        a, b = map(torch.from_numpy, self.game.terms(weight))
+        loss, score = self.terms_at(at, *self._training)
+        value = a @ loss + b @ score
         (slope,) = torch.autograd.grad(value, at)
         away = theta - self.centre
         pulled = 0.5 * self.pull @ away**2
@@ -143,7 +146,7 @@ class Network:
     ) -> np.ndarray:
         """(n, R): the gradients of Σ_u which_ur L_u over ``pairs``, for ``which`` (N, R)."""
         tensors = _tensors(pairs)
-        back = vjp(lambda t: self.losses_at(t, *tensors), torch.from_numpy(theta))[1]
+        back = vjp(lambda t: self.terms_at(t, *tensors)[0], torch.from_numpy(theta))[1]
         shares = torch.from_numpy(which[pairs.user])
         chunk = self.side_by_side(len(pairs))
         return vmap(lambda share: back(share)[0], 1, 1, chunk_size=chunk)(shares).numpy()
@@ -151,14 +154,18 @@ class Network:
     def pair_effects(
         self, theta: np.ndarray, weight: np.ndarray, which: np.ndarray, solved: np.ndarray
     ) -> np.ndarray:
-        """(R, Z): −∇l_k·solved_r of all training pairs, for solved (n, R)."""
+        """(R, Z): −⟨∂∇F/∂o_k, solved_r⟩ of all training pairs, for solved (n, R)."""
         return self._changes(theta, solved)
 
     def _changes(self, theta: np.ndarray, solved: np.ndarray) -> np.ndarray:
-        at = torch.from_numpy(theta)
+        at, (of_a, of_b) = torch.from_numpy(theta), self.game.slopes
+
+        def by_selection(t: Tensor) -> Tensor:
+            loss, score = self.terms_at(t, *self._training)
+            return of_a * loss + of_b * score
 
         def change(vector: Tensor) -> Tensor:
-            return jvp(lambda t: self.losses_at(t, *self._training), (at,), (vector,))[1]
+            return jvp(by_selection, (at,), (vector,))[1]
 
         vectors = torch.from_numpy(np.ascontiguousarray(solved, dtype=np.float64))
         chunk = self.side_by_side(self.game.size)
@@ -221,7 +228,8 @@ class NetworkHessian:
     """
 
     def __init__(self, model: Network, theta: np.ndarray, weight: np.ndarray, damping: float):
-        kept = np.flatnonzero(weight)
+        a, b = model.game.terms(weight)
+        kept = np.flatnonzero(a)
         users, items = _tensors(model.game.training.at(kept))
         in_play, places = np.unique(items.numpy(), return_inverse=True)
         self._pairs = users, torch.from_numpy(places)
@@ -233,7 +241,8 @@ class NetworkHessian:
             self._shapes[name] = torch.Size(own.shape)
             columns.append(own.ravel())
         self._columns = np.concatenate(columns)
-        self._weight, self._model, self._theta = weight[kept], model, theta[self._columns]
+        self._a, self._b = a[kept], b[kept]
+        self._model, self._theta = model, theta[self._columns]
         self._chunk = model.side_by_side(len(kept), len(self._columns))
         self.diagonal_pull = model.pull + damping
         self.shape = (model.n_params, model.n_params)
@@ -242,11 +251,16 @@ class NetworkHessian:
         """(n, R): the product with vectors (n, R), in their precision."""
         model, kind = self._model, vectors.dtype
         theta = torch.from_numpy(self._theta.astype(kind))
-        weight = torch.from_numpy(self._weight.astype(kind))
-        slope = grad(lambda t: weight @ model.losses_at(t, *self._pairs, self._shapes))
+        a, b = (torch.from_numpy(each.astype(kind)) for each in (self._a, self._b))
+
+        def value(t: Tensor) -> Tensor:
+            loss, score = model.terms_at(t, *self._pairs, self._shapes)
+            return a @ loss + b @ score
+
+        slope = grad(value)
         product = vmap(lambda v: jvp(slope, (theta,), (v,))[1], 1, 1, chunk_size=self._chunk)
         found = self.diagonal_pull[:, None].astype(kind) * vectors
-        if len(self._weight):
+        if len(self._a):
             found[self._columns] += product(torch.from_numpy(vectors[self._columns])).numpy()
         return found
 
@@ -266,7 +280,7 @@ class NetworkHessian:
         return precondition
 
     def blocks(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """(places (M, d) in θ, Σ_k o_k Σ σ'(s) ∇s ∇sᵀ + ρ (M, d, d)): users, items, shared."""
+        """(places (M, d) in θ, Σ_k a_k Σ σ'(s) ∇s ∇sᵀ + ρ (M, d, d)): users, items, shared."""
         users, items = self._pairs
         if not len(users):
             return []
@@ -274,7 +288,7 @@ class NetworkHessian:
         theta = torch.from_numpy(self._theta)
         with torch.no_grad():
             chance = torch.sigmoid(self._model.scores_at(theta, users, items, self._shapes))
-        curved = torch.from_numpy(np.tile(self._weight, 2)) * chance * (1 - chance)
+        curved = torch.from_numpy(np.tile(self._a, 2)) * chance * (1 - chance)
         places = {group: self._columns[at] for group, at in self._places().items()}
         sums = {
             group: torch.diag_embed(torch.from_numpy(self.diagonal_pull[at]))

@@ -43,7 +43,7 @@ def losses_stacked(model: MatrixFactorisation, thetas: np.ndarray) -> np.ndarray
     """(J, N): every user's validation loss at each θ of (J, n)."""
     pairs, n_users = model.game.validation, model.game.n_users
     entries = _Entries(model, pairs.user, pairs.item, pairs.negative)
-    each = entries.losses(thetas)
+    each = entries.terms(thetas)[0]
     of_user = np.zeros((len(pairs), n_users))
     of_user[np.arange(len(pairs)), pairs.user] = 1.0
     return each @ of_user
@@ -54,26 +54,29 @@ def _fit(
 ) -> np.ndarray:
     pairs = model.game.training
     entries = _Entries(model, pairs.user, pairs.item, pairs.negative)
+    a, b = model.game.terms(weight)
     rows = len(weight)
     theta = np.tile(model.start, (rows, 1))
     damping = np.ones(rows)
     active = np.arange(rows)
 
-    def value(theta: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    def value(theta: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         away = theta - model.centre
-        return (weight * entries.losses(theta)).sum(axis=1) + 0.5 * away**2 @ model.pull
+        loss, score = entries.terms(theta)
+        return (a * loss).sum(axis=1) + (b * score).sum(axis=1) + 0.5 * away**2 @ model.pull
 
     for _ in range(iterations):
-        at, of = theta[active], weight[active]
-        slope, hessian = entries.derivatives(at, of)
+        at, of = theta[active], (a[active], b[active])
+        slope, hessian = entries.derivatives(at, *of)
         left = np.abs(slope).max(axis=1) > tolerance
-        active, at, of, slope, hessian = (x[left] for x in (active, at, of, slope, hessian))
+        active, at, slope, hessian = (x[left] for x in (active, at, slope, hessian))
+        of = of[0][left], of[1][left]
         if len(active) == 0:
             return theta
         hessian += damping[active, None, None] * np.eye(model.n_params)
         trial = at - np.linalg.solve(hessian, slope[..., None])[..., 0]
-        before = value(at, of)
-        better = value(trial, of) <= before + 1e-12 * np.maximum(np.abs(before), 1.0)
+        before = value(at, *of)
+        better = value(trial, *of) <= before + 1e-12 * np.maximum(np.abs(before), 1.0)
         theta[active] = np.where(better[:, None], trial, at)
         damping[active] *= np.where(better, 0.1, 10.0)
     raise TrainingFailed(
@@ -100,18 +103,22 @@ class _Entries:
         vectors = theta.reshape(len(theta), self.n_users + self.n_items, -1)
         return vectors[:, self.user], vectors[:, self.n_users + self.item]
 
-    def losses(self, theta: np.ndarray) -> np.ndarray:
-        """(J, pairs): −log σ(s_item) − log σ(−s_negative)."""
+    def terms(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """l, s (J, pairs): −log σ(s_item) − log σ(−s_negative), and s_item."""
         p, q = self._vectors(theta)
-        each = -log_expit(self.sign * (p * q).sum(axis=2))
-        return each.reshape(len(theta), 2, -1).sum(axis=1)
+        scores = (p * q).sum(axis=2)
+        each = -log_expit(self.sign * scores)
+        return each.reshape(len(theta), 2, -1).sum(axis=1), np.split(scores, 2, axis=1)[0]
 
-    def derivatives(self, theta: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Gradients (J, n) and Hessians (J, n, n) of F for weights (J, Z)."""
+    def derivatives(
+        self, theta: np.ndarray, a: np.ndarray, b: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Gradients (J, n) and Hessians (J, n, n) of F for terms a, b (J, Z)."""
         p, q = self._vectors(theta)
         (j, e, d), u, both = p.shape, self.n_users, self.n_users + self.n_items
-        scores, weight = (p * q).sum(axis=2), np.tile(weight, 2)
+        scores, weight = (p * q).sum(axis=2), np.tile(a, 2)
         slope = weight * (expit(scores) - (self.sign > 0))
+        slope += np.concatenate([b, np.zeros_like(b)], axis=1)
         curvature = weight * expit(scores) * expit(-scores)
         jacobian = np.zeros((j, e, both, d))
         entry = np.arange(e)

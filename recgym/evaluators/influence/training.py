@@ -17,6 +17,7 @@ class Recommender(Protocol):
 
     ``weight`` (Z,) is the selection that the recommender was trained on, everything by default.
     Only recommenders with a graph read it where it is optional: their scores follow the graph.
+    What a weight means in training is said by ``game.terms``.
     """
 
     name: str
@@ -97,8 +98,9 @@ def fit(
 ) -> np.ndarray:
     """θ̂(o) (n,): the minimum of F that L-BFGS reaches from the saved initialisation.
 
-    Where F is too large for its values to tell the last steps apart, Newton's follow. Without any
-    pair it is the prior.
+    Where F is too large for its values to tell the last steps apart, Newton's follow. If nothing is
+    selected it is the prior; where deselected pairs are relabelled
+    (:class:`recgym.evaluators.influence.game.SelectionGame`), what everything as disliked teaches.
 
     Args:
         selected: (Z,) o; None is everything.
