@@ -87,20 +87,23 @@ def bench_all(
         runs = [(spec, folder) for folder, suite in suites.items() for spec in specs_of(suite)]
         done = {spec.path(folder) for spec, folder in runs if _finished(spec, folder)}
         given_up = {
-            spec.path(folder)
+            spec.path(folder): over.path(spec, folder)
             for spec, folder in runs
             if spec.path(folder) not in done and over.stopped(spec, folder, suites[folder].minutes)
         }
         for spec, folder in runs:
-            if spec.path(folder) in done | given_up:
+            if spec.path(folder) in done:
                 tell("skipped", spec, spec.path(folder))
-        todo = [run for run in runs if run[0].path(run[1]) not in done | given_up]
+            elif spec.path(folder) in given_up:
+                tell("over", spec, given_up[spec.path(folder)])
+        todo = [run for run in runs if run[0].path(run[1]) not in done | given_up.keys()]
         for folder in {folder: None for _, folder in todo}:
             if (prepare := suites[folder].prepare) is not None:
                 prepare(suites[folder], on_prepare or (lambda what, stage, share: None))
         minutes = {folder: suite.minutes for folder, suite in suites.items()}
         result = _all(_by_training(todo), minutes, jobs, executor, tell)
-    return replace(result, skipped=tuple(sorted(done)))
+    stopped = (*given_up.values(), *result.over)
+    return replace(result, skipped=tuple(sorted(done)), over=stopped)
 
 
 Run = tuple[RunSpec, Path]

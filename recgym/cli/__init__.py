@@ -15,6 +15,11 @@ from recgym.cli.train import train_app
 
 __all__ = ["app", "main"]
 
+DATASET = (
+    "a name from `recgym data list`, or of a world of the suite, such as simulation "
+    "[default: the embedded one]"
+)
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -177,9 +182,7 @@ def run(
 def bench(
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="e.g. influence-path")],
     out: Annotated[Path, typer.Option(help="folder of the CSVs; an unfinished bench continues")],
-    dataset: Annotated[
-        str | None, typer.Option(help="a name from `recgym data list` [default: the embedded one]")
-    ] = None,
+    dataset: Annotated[str | None, typer.Option(help=DATASET)] = None,
     variant: Annotated[str, typer.Option(help="clean or paper")] = "clean",
     quick: Annotated[bool, typer.Option("--quick", help="few agents, one seed, 100 users")] = False,
     jobs: Annotated[int | None, typer.Option(help="processes at a time [default: CPUs]")] = None,
@@ -199,9 +202,7 @@ def study(
         typer.Argument(metavar="STUDY", help="e.g. influence-path-horizon; a wrong name lists all"),
     ],
     out: Annotated[Path, typer.Option(help="folder of the CSVs; an unfinished study continues")],
-    dataset: Annotated[
-        str | None, typer.Option(help="a name from `recgym data list` [default: the embedded one]")
-    ] = None,
+    dataset: Annotated[str | None, typer.Option(help=DATASET)] = None,
     variant: Annotated[str, typer.Option(help="clean or paper")] = "clean",
     jobs: Annotated[int | None, typer.Option(help="processes at a time [default: CPUs]")] = None,
 ) -> None:

@@ -92,8 +92,14 @@ def _check(jobs: int | None, dataset: str | None, variant: str, module: str) -> 
 
     if jobs is not None and jobs < 1:
         raise BenchmarkError(f"--jobs must be at least 1, got {jobs}")
-    if dataset is not None and dataset not in suites.worlds(module):
-        data.load(dataset, variant)  # tells what is wrong with the name, or how to get the data
+    worlds = suites.worlds(module)
+    if dataset is None or dataset in worlds:
+        return
+    if dataset not in data.names() and worlds:
+        raise BenchmarkError(
+            f"unknown dataset {dataset!r}: choose one of {', '.join((*worlds, *data.names()))}"
+        )
+    data.load(dataset, variant)  # tells what is wrong with the name, or how to get the data
 
 
 def _with_progress(name: str, total: int, out: Path, work: Callable[..., BenchResult]):

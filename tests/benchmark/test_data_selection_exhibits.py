@@ -50,7 +50,11 @@ def test_theorems(monkeypatch):
 
 def test_speed_is_of_the_same_work(monkeypatch):
     monkeypatch.setattr(exhibits, "GROWTH", ((24, 4),))
-    row = exhibits.speed(quiet).frames["speed"].iloc[0]
+    monkeypatch.setattr(exhibits, "MOST_ANCHORS", 2)
+    frames = exhibits.speed(quiet).frames
+    row, anchors = frames["speed"].iloc[0], frames["anchors"]
+    assert anchors["anchors"].tolist() == [1, 2]
+    assert 0 < anchors["seconds"][0] < anchors["seconds"][1]
     assert row["times_faster"] == pytest.approx(
         row["pairs"] * row["seconds_training"] / row["seconds_influences"]
     )

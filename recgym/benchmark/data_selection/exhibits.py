@@ -15,7 +15,7 @@ from recgym.benchmark import scoring
 from recgym.benchmark.exhibits import Exhibit, Tell
 from recgym.benchmark.provenance import PeakMemory
 from recgym.envs.data_selection.tiny import tiny_world
-from recgym.envs.data_selection.worlds import Game, World
+from recgym.envs.data_selection.worlds import Game, World, resolve
 from recgym.evaluators import influence
 from recgym.evaluators.influence.stacked import fit_stacked, losses_stacked
 
@@ -37,6 +37,7 @@ KEPT = 0.9
 GROWTH = ((200, 16), (200, 64), (1_000, 16), (3_000, 16), (10_000, 16))
 """(users, d) of the timings."""
 SOLVED_UP_TO = 3_000
+MOST_ANCHORS = 10
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 STEPS = (10, 100, 1_000)
 EPOCHS, BATCHES, RATE, WIDTH = 50, 5, 0.01, 64
@@ -257,7 +258,18 @@ def speed(tell: Tell) -> Exhibit:
                 "rank_of_blocks": compared.rank,
             }
         rows.append({**row, "peak_mb": memory.megabytes()})
-    return Exhibit("How fast influences are", {"speed": pd.DataFrame(rows)})
+    frames = {"speed": pd.DataFrame(rows), "anchors": pd.DataFrame(seconds_of_anchors())}
+    return Exhibit("How fast influences are", frames)
+
+
+def seconds_of_anchors(dataset: str = "ml-latest-small") -> Iterable[Row]:
+    """Fig. 2b's time: training T anchors of the test players, and all their influences."""
+    game = resolve(dataset).game("test")
+    total = 0.0
+    for number in range(MOST_ANCHORS):
+        selected = game.selection_of_anchor(number)
+        total += _timed(lambda s=selected: influence.anchor(game.model, s))[1]
+        yield {"anchors": number + 1, "seconds": total}
 
 
 def _timed(work: Callable[[], Any]) -> tuple[Any, float]:

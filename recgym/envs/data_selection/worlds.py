@@ -292,11 +292,15 @@ class Game:
             key += self.model.start.tobytes() + self.model.pull.tobytes()
         return key
 
+    def selection_of_anchor(self, number: int) -> np.ndarray:
+        """(Z,) float64, õ."""
+        if number == 0:
+            return np.ones(self.data.size)
+        rng = np.random.default_rng([SPLIT_SEED, 2, number])
+        return (rng.random(self.data.size) < KEPT_SHARE).astype(np.float64)
+
     def _anchor(self, number: int) -> Anchor:
-        selected = np.ones(self.data.size)
-        if number:
-            rng = np.random.default_rng([SPLIT_SEED, 2, number])
-            selected = (rng.random(self.data.size) < KEPT_SHARE).astype(np.float64)
+        selected = self.selection_of_anchor(number)
 
         def make() -> dict[str, np.ndarray]:
             theta = fit(self.model, selected)
