@@ -83,6 +83,7 @@ EXHIBITS: Mapping[str, str] = {
     "harm-mitigation-settling": _HARM,
     "harm-mitigation-scale": _HARM,
     "data-selection-accuracy": _SELECTION,
+    "data-selection-losses": _SELECTION,
     "data-selection-speed": _SELECTION,
     "data-selection-theorems": _SELECTION,
     "data-valuation-signal": "recgym.benchmark.data_valuation.signal",

@@ -77,3 +77,13 @@ def test_adam_without_a_pull_is_far_from_what_influence_predicts(monkeypatch):
     assert set(found) == {"own", "joint", "reordered"}
     assert found["joint"].error > 0.5
     assert found["reordered"].error > 0.05  # a retraining is not the same twice
+
+
+def test_losses_of_drawn_selections_are_predicted(monkeypatch):
+    monkeypatch.setattr(exhibits, "DRAWS", 2)
+    monkeypatch.setattr(exhibits, "NEAREST", (1, 2))
+    frame = exhibits.losses(quiet, "simulation-50").frames["losses"]
+    error = frame.set_index(["kept", "predicted", "metric"])["value"]
+    assert error[0.9, "T = 1", "of_change"] < 0.5
+    assert error[0.9, "no influence", "of_change"] == pytest.approx(1)
+    assert error[0.9, "T = 1", "of_loss"] < error[0.9, "no influence", "of_loss"] < 0.1

@@ -45,6 +45,8 @@ EPOCHS, BATCHES, RATE, WIDTH = 50, 5, 0.01, 64
 DAMPING, RECURSION = 0.1, 30
 """In sum units, without which no solve ends there; and steps of the paper's recursion."""
 ANCHORS = range(1, 9)
+KEEPING, DRAWS, NEAREST = (0.9, 0.5), 10, (1, 2, 4)
+"""Of drawn selections: shares, how many, and anchors whose nearest predicts."""
 
 
 def world(users: int, recommender: str, prior_name: str, seed: int, width: int = 16) -> World:
@@ -216,6 +218,48 @@ def _summary(keys: Row, found: Sequence[Mapping[str, Compared]], tried: int) -> 
     return rows
 
 
+def losses(tell: Tell, dataset: str, variant: str = "clean") -> Exhibit:
+    """Fig. 2a: predicted validation losses of ten drawn selections beside retraining.
+
+    ``of_loss`` is the paper's error, |true − predicted| / true of the mean loss; where selections
+    change little it is small whatever is predicted, as ``of_loss`` of ``no influence`` shows, the
+    loss of everything. ``of_change`` is Σ|true − predicted| / Σ|true − that loss| over users.
+    """
+    game = resolve(dataset, variant).game("test")
+    parts = []
+    for t in range(max(NEAREST)):
+        tell("losses", "anchors", t / (max(NEAREST) + DRAWS))
+        parts.append(game.anchor(t, cross=True))
+    at = parts[0].anchor.losses
+    rng, rows = np.random.default_rng(0), []
+    for kept in KEEPING:
+        selections = (rng.random((DRAWS, game.data.size)) < kept).astype(np.float64)
+        true = []
+        for draw, selected in enumerate(selections):
+            tell("losses", f"{kept:g} kept", (max(NEAREST) + draw) / (max(NEAREST) + DRAWS))
+            trained = influence.fit(game.model, selected)
+            found = influence.user_losses(game.model, trained, game.data.validation, selected)
+            true.append(found)
+        predicted = {"no influence": np.tile(at, (DRAWS, 1))}
+        for t in NEAREST:
+            predicted[f"T = {t}"] = influence.Anchors(game.data, parts[:t]).losses(selections)
+        rows += _errors_of_losses(kept, np.array(true), predicted, at)
+    title = f"Predicted and true losses on {dataset}"
+    return Exhibit(title, {"losses": pd.DataFrame(rows)})
+
+
+def _errors_of_losses(
+    kept: float, true: np.ndarray, predicted: Mapping[str, np.ndarray], at: np.ndarray
+) -> Iterable[Row]:
+    for name, found in predicted.items():
+        of_loss = np.abs(found.mean(axis=1) / true.mean(axis=1) - 1)
+        of_change = np.abs(found - true).sum(axis=1) / np.abs(true - at).sum(axis=1)
+        for metric, values in (("of_loss", of_loss), ("of_change", of_change)):
+            e = scoring.estimate([values])
+            keys = {"kept": kept, "predicted": name, "metric": metric}
+            yield {**keys, "value": e.value, "low": e.low, "high": e.high, "draws": len(values)}
+
+
 def speed(tell: Tell) -> Exhibit:
     """All influences of all users beside training anew for each pair, cold and warm.
 
@@ -336,7 +380,7 @@ def _theorem_6(tell: Tell) -> Iterable[Row]:
         tell("theorem 6", f"{t} anchors", t / len(ANCHORS))
 
 
-_MAKE: Mapping[str, Callable[[Tell], Exhibit]] = {
+_SIMULATED: Mapping[str, Callable[[Tell], Exhibit]] = {
     "data-selection-accuracy": accuracy,
     "data-selection-speed": speed,
     "data-selection-theorems": theorems,
@@ -344,5 +388,10 @@ _MAKE: Mapping[str, Callable[[Tell], Exhibit]] = {
 
 
 def exhibit(name: str, dataset: str | None, variant: str, tell: Tell) -> Exhibit:
-    """An exhibit by its name in :data:`recgym.benchmark.exhibits.EXHIBITS`; simulated worlds."""
-    return _MAKE[name](tell)
+    """An exhibit by its name in :data:`recgym.benchmark.exhibits.EXHIBITS`.
+
+    ``data-selection-losses`` is of a data set, the others are of simulated worlds.
+    """
+    if name == "data-selection-losses":
+        return losses(tell, dataset or "ml-latest-small", variant)
+    return _SIMULATED[name](tell)
