@@ -24,6 +24,8 @@ BUDGETS = {"tiny": (26, 128), "simulation-50": (128, 1_000)}
 SEEDS = range(5)
 FEWER_USERS = 400
 """Of the stand-ins where NeuMF plays, whose influences take minutes for a hundred players."""
+DRAWS = 10
+"""Of users' willingness, for Table 1 with three recommenders: NeuMF trains for tens of seconds."""
 MINUTES = 30.0
 """Of a run of Table 1 with three recommenders, training of the anchors apart."""
 TABLE_1 = (
@@ -58,7 +60,8 @@ def _part(base: Suite, name: str, entries: Iterable[Entry], **env: Any) -> Suite
 def recommenders(name: str, dataset: str | None, variant: str) -> Study:
     """Table 1: every method under each recommender; the bench has more of MF.
 
-    All seeds of the bench, three draws each, two anchors; stand-ins have ``FEWER_USERS``.
+    All seeds of the bench, about ``DRAWS`` draws in all, two anchors; stand-ins have
+    ``FEWER_USERS``.
     """
     base = suite(dataset, variant)
     fewer: dict[str, Any] = {"most_users": FEWER_USERS} if dataset in STAND_INS else {}
@@ -66,9 +69,8 @@ def recommenders(name: str, dataset: str | None, variant: str) -> Study:
         r: _part(base, name, _entries(TABLE_1), recommender=r, anchors=2, **fewer)
         for r in RECOMMENDERS
     }
-    suites = {
-        r: replace(part, seeds=base.seeds, tasks=3, minutes=MINUTES) for r, part in parts.items()
-    }
+    shared = {"seeds": base.seeds, "tasks": DRAWS // len(base.seeds), "minutes": MINUTES}
+    suites = {r: replace(part, **shared) for r, part in parts.items()}
     return Study(name, "Three recommenders", "recommender", suites, ("z_retrained", "f1_sampled"))
 
 
