@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,7 @@ STEPS = (10, 100, 1_000)
 EPOCHS, BATCHES, RATE, WIDTH = 50, 5, 0.01, 64
 """The paper's training of MF on its simulation, whose 10,000 pairs make five batches of 2,048."""
 DAMPING, RECURSION = 0.1, 30
-"""In sum units, without which no solve ends there; and steps of the paper's recursion."""
+"""In sum units, without which no solve ends from Xavier's start; steps of the paper's recursion."""
 ANCHORS = range(1, 9)
 KEEPING, DRAWS, NEAREST = (0.9, 0.5), 10, (1, 2, 4)
 """Of drawn selections: shares, how many, and anchors whose nearest predicts."""
@@ -84,12 +85,17 @@ class Compared:
 
 
 def errors(game: Game) -> dict[str, Compared]:
-    """Predictions beside retraining: single removals of own pairs, and a tenth of all pairs."""
+    """Predictions beside retraining: single removals of own pairs, and a tenth of all pairs.
+
+    Around zero nothing changes when all vectors are rotated, so Xavier's Hessian is damped. What
+    cannot be solved all the same is left out.
+    """
     model, data = game.model, game.data
+    damping = DAMPING if game.world.prior_name == "xavier" else 0.0
     everything = np.ones(data.size)
     theta = influence.fit(model)
-    at = influence.anchor(model, theta=theta)
-    cross = influence.effects(model, theta, everything, np.arange(data.n_users))
+    at = influence.anchor(model, theta=theta, damping=damping)
+    cross = influence.effects(model, theta, everything, np.arange(data.n_users), damping=damping)
     rng = np.random.default_rng(0)
 
     def truth(selected: np.ndarray) -> np.ndarray:
@@ -97,7 +103,7 @@ def errors(game: Game) -> dict[str, Compared]:
         return influence.user_losses(model, trained, data.validation, selected) - at.losses
 
     def stepped(selected: np.ndarray) -> np.ndarray:
-        near = influence.newton(model, theta, selected)
+        near = influence.newton(model, theta, selected, damping=damping)
         return influence.user_losses(model, near, data.validation, selected) - at.losses
 
     pairs = rng.choice(data.size, min(SINGLES, data.size), replace=False)
@@ -108,10 +114,11 @@ def errors(game: Game) -> dict[str, Compared]:
     found = {
         "own": Compared(-at.own[pairs], own),
         "joint": Compared(np.array([cross @ (s - everything) for s in joint]), changes),
-        "joint, Newton": Compared(np.array([stepped(s) for s in joint]), changes),
     }
+    with suppress(influence.NotConverged):
+        found["joint, Newton"] = Compared(np.array([stepped(s) for s in joint]), changes)
     if isinstance(model, influence.MatrixFactorisation):
-        corrected = influence.own_removals(model, theta)
+        corrected = influence.own_removals(model, theta, damping=damping)
         found["own, leverage"] = Compared(corrected[pairs], own)
     return found
 
@@ -207,12 +214,12 @@ def by_adam(model: influence.MatrixFactorisation, selected: np.ndarray, order: i
 
 def _summary(keys: Row, found: Sequence[Mapping[str, Compared]], tried: int) -> list[Row]:
     rows: list[Row] = []
-    for what in found[0] if found else ():
+    for what in dict.fromkeys(name for each in found for name in each):
+        mine = [each[what] for each in found if what in each]
         for metric in ("error", "rank"):
-            values = [np.array([getattr(each[what], metric)]) for each in found]
-            e = scoring.estimate(values, "mean")
+            e = scoring.estimate([np.array([getattr(each, metric)]) for each in mine], "mean")
             number = {"value": e.value, "low": e.low, "high": e.high}
-            rows.append({**keys, "what": what, "metric": metric, **number, "worlds": len(found)})
+            rows.append({**keys, "what": what, "metric": metric, **number, "worlds": len(mine)})
     if len(found) < tried:
         rows.append({**keys, "what": "failed", "metric": "worlds", "value": tried - len(found)})
     return rows
