@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import recgym  # noqa: F401
-from recgym.data import DataError
+from recgym import agents
+from recgym.data import DataError, InteractionLog
 from recgym.envs.data_selection.retrained import retrained
 from recgym.envs.data_selection.worlds import World, harm_of_disclosure, resolve
 from recgym.evaluators.influence import Utility, fit, own_removals, user_losses
@@ -687,3 +688,22 @@ def test_willingness_of_a_world_is_checked():
     ):
         with pytest.raises(DataError, match=message):
             replace(world, simulated=replace(made, willingness=values))
+
+
+def test_splits_have_the_same_spaces():
+    """Agents learn on the players of one split and act for those of another."""
+    rng = np.random.default_rng(0)
+    counts = np.repeat([6, 9], [20, 3])  # only some players of one split have the most items
+    user = np.repeat(np.arange(23), counts)
+    item = np.concatenate([rng.permutation(30)[:n] for n in counts])
+    log = InteractionLog.from_columns("uneven", user, item, order=np.arange(len(user)))
+    edges = {"public": (0, 8), "train": (8, 12), "validation": (12, 16), "test": (16, 23)}
+    parts = {name: np.arange(*edge) for name, edge in edges.items()}
+    world = World("uneven", log, parts, width=4)
+    given = {"dataset": world, "show_influence": True}
+    envs = [gym.make(ID, split=split, **given) for split in ("train", "test")]
+    assert envs[0].action_space == envs[1].action_space == gym.spaces.MultiBinary(7)
+    assert envs[0].observation_space == envs[1].observation_space
+    agent = agents.make("ifrqe", envs[0])
+    observation, _ = envs[1].reset(seed=0)
+    assert agent.predict(observation)[0].shape == (7,)

@@ -33,6 +33,7 @@ from recgym.evaluators.influence import (
     own_removals,
     public_prior,
     solve,
+    training,
     user_losses,
     xavier_prior,
 )
@@ -151,6 +152,19 @@ class TestTraining:
         pairs = model.game.training
         every = model.all_scores(theta)
         np.testing.assert_allclose(every[pairs.user, pairs.item], model.scores(theta, pairs)[0])
+
+    def test_where_values_tell_no_more_newtons_steps_follow(self, small, monkeypatch):
+        """L-BFGS gives up where the values of F are too coarse for its line search."""
+        model, theta = small
+        whole = training.descend
+
+        def given_up(*args):
+            found = whole(*args[:3], 1e-3, *args[4:])
+            found.status = 2
+            return found
+
+        monkeypatch.setattr(training, "descend", given_up)
+        np.testing.assert_allclose(fit(model), theta, atol=1e-5)
 
     def test_a_training_that_stops_early_says_so(self, small):
         with pytest.raises(TrainingFailed, match="gradient is still"):

@@ -152,6 +152,14 @@ class World:
         return self
 
     @functools.cached_property
+    def most_items(self) -> int:
+        """The most that a player of any split may select from: all splits have the same spaces."""
+        players = np.concatenate([self.parts[split] for split in SPLITS])
+        rows = LeaveTwoOut.of(self.log, HOLDOUTS[self.holdout]).train
+        counts = np.bincount(self.log.user[rows], minlength=self.log.n_users)[players]
+        return min(self.per_user, int(counts.max(initial=1)))
+
+    @functools.cached_property
     def training_key(self) -> str:
         """What trainings depend on: everything but users' willingness."""
         digest = hashlib.sha256(self.log.fingerprint.encode())
@@ -227,7 +235,7 @@ class Game:
     def places(self) -> np.ndarray:
         """(N, K) int64: the pairs of each user in order of time, padded with Z."""
         lengths, offsets = self.data.lengths, self.data.offsets
-        columns = np.arange(lengths.max())
+        columns = np.arange(self.world.most_items)
         inside = columns < lengths[:, None]
         return np.where(inside, offsets[:-1, None] + columns, self.data.size)
 

@@ -10,6 +10,7 @@ from recgym.evaluators.influence.game import Pairs, SelectionGame
 from recgym.evaluators.influence.solve import NotConverged, Solver, solve
 
 POLISH = 3  # Newton steps after L-BFGS
+OUT_OF_ITERATIONS = 1  # status of L-BFGS; of others it is at the end of what it can tell
 
 
 class Recommender(Protocol):
@@ -115,7 +116,7 @@ def fit(
     found = descend(model, weight, begin, tolerance, iterations, _units(model))
     theta, size = found.x, float(np.abs(found.jac).max())
     bound = max(tolerance, 1e-12) * 10
-    for _ in range(POLISH if found.status == 0 else 0):
+    for _ in range(POLISH if found.status != OUT_OF_ITERATIONS else 0):
         # values of F no longer tell steps apart; gradients still do
         if size <= bound:
             break
