@@ -138,7 +138,18 @@ def test_refusals(tmp_path):
         agents.make("alignment", env).predict(env.reset(seed=0)[0])
     _, agent = made("dvr")
     agent.save(tmp_path)
-    other = gym.make(TINY, show_embeddings=True, backbone="neumf")
+    for other in ({"backbone": "neumf"}, {"noise_draw": 1}, {"width": 4}):
+        with pytest.raises(AgentError, match=r"another recommender .*Train the agent again"):
+            type(agent).load(tmp_path, gym.make(TINY, show_embeddings=True, **other))
+    same = gym.make(TINY, show_embeddings=True)
     (tmp_path / "valuator.safetensors").write_bytes(b"cut off")
     with pytest.raises(StoreError, match="safetensors"):
-        type(agent).load(tmp_path, other)
+        type(agent).load(tmp_path, same)
+
+
+def test_a_valuator_of_positions_is_of_its_batch(tmp_path):
+    env = gym.make(TINY, **SHOWN)
+    agents.make("dvr", env, layout="paper").save(tmp_path)
+    smaller = gym.make(TINY, **SHOWN, batch=6)
+    with pytest.raises(StoreError, match="does not fit this environment's batches"):
+        agents.make("dvr", env).load(tmp_path, smaller)

@@ -175,7 +175,7 @@ class World:
 
         def make() -> dict[str, np.ndarray]:
             weights = self.learner.start()
-            stream = Stream(self, WARM_STREAM, self.warm_batch)
+            stream = Stream(self, WARM_STREAM, min(self.warm_batch, len(self.rows[0])))
             for step in range(self.warm_epochs * stream.per_epoch):
                 triplets, _ = stream.batch(step)
                 n = len(triplets[0])
@@ -303,7 +303,8 @@ def _resolved(
     if dataset == "tiny":
         from recgym.envs.data_valuation.tiny import tiny_world
 
-        return tiny_world()
+        of = (noise, noise_share, noise_draw, backbone, width, learning_rate, weight_decay)
+        return tiny_world(*of, warm_epochs)
     return World(
         dataset,
         positives(data.load(dataset, variant=variant)),
