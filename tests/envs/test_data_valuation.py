@@ -12,7 +12,7 @@ from recgym.envs.data_valuation.measuring import separation
 from recgym.envs.data_valuation.state import DIRECTIONS
 from recgym.envs.data_valuation.tiny import tiny_world
 from recgym.envs.data_valuation.worlds import resolve
-from recgym.testing import check_vector_equals_single
+from recgym.testing import MODES, check_vector_equals_single
 
 ID, TINY = "recgym/DataValuation-v0", "recgym/DataValuationTiny-v0"
 
@@ -177,6 +177,16 @@ class TestObservations:
             gains[name] = total
         assert gains["best"] > 0 > gains["worst"]
 
+    def test_what_diverges_stays_in_the_space(self):
+        env = gym.make(TINY, learning_rate=5.0, steps=6, width=8, show_alignment=True).unwrapped
+        env.reset(seed=0)
+        losses = []
+        for _ in range(6):
+            observation, *_ = env.step(np.ones(8, dtype=np.int8))
+            assert env.observation_space.contains(observation)
+            losses.append(env.metrics()["Loss"])
+        assert max(losses) > 20
+
     def test_embeddings_and_ids_belong_together(self):
         env = gym.make(TINY, show_ids=True, show_embeddings=True)
         observation, _ = env.reset(seed=0)
@@ -198,10 +208,21 @@ def test_other_backbones_learn(backbone):
     assert info["metrics"]["return"] != 0
 
 
-def test_rows_of_another_backbone_are_single_environments():
-    check_vector_equals_single(
-        TINY, mode="NextStep", num_envs=2, steps=6, tolerance=1e-5, backbone="neumf"
-    )
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("backbone", ["neumf", "lightgcn", "mgcf"])
+def test_rows_of_another_backbone_are_single_environments(backbone, mode):
+    settings = {"backbone": backbone, "learning_rate": 0.02, "width": 4}
+    assert gym.make(TINY, **settings).unwrapped.problem.world.backbone == backbone
+    check_vector_equals_single(TINY, mode=mode, num_envs=2, steps=7, tolerance=1e-5, **settings)
+
+
+@pytest.mark.parametrize("metric", ["CC", "ILD"])
+def test_metrics_of_categories_are_paid(metric):
+    env = gym.make(ID, metric=metric, batch=64, steps=2, warm_epochs=0, width=4)
+    rewards, info = played(env, action=np.ones(64, dtype=np.int8))
+    change = info["metrics"][metric] - env.unwrapped.problem.first_measurement
+    assert sum(rewards) == pytest.approx(100 * change, abs=1e-6)
+    assert change != 0
 
 
 class TestBadInput:
@@ -236,6 +257,12 @@ class TestBadInput:
         with pytest.raises(ValueError, match="outside"):
             env.unwrapped.step(np.full(8, bad, dtype=np.float32))
 
+    def test_states_of_another_recommender(self):
+        env, other = (gym.make(TINY, backbone=b).unwrapped for b in ("mf", "lightgcn"))
+        env.reset(seed=0)
+        with pytest.raises(ValueError, match="other data or parameters"):
+            other.set_state(env.get_state())
+
     def test_reset_options(self):
         env = gym.make(TINY).unwrapped
         for options in ({"report_test": 2}, {"stream": -1}, {"strem": 1}):
@@ -260,3 +287,10 @@ def test_the_tiny_world_has_eight_interactions():
     user, _, planted = tiny_world().rows
     assert len(user) == 8
     assert planted.sum() == 2
+    clean = gym.make(TINY, noise=None, batch=6, warm_epochs=2)
+    played(clean)
+    assert len(clean.unwrapped.problem.world.rows[0]) == 6
+    assert not np.array_equal(
+        clean.unwrapped.problem.world.warm.values,
+        clean.unwrapped.problem.world.learner.start().values,
+    )
