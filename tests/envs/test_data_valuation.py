@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gymnasium as gym
 import numpy as np
+import pandas as pd
 import pytest
 
 import recgym  # noqa: F401
+from recgym.benchmark import exhibits
+from recgym.cli.bench import run_study
 from recgym.data import DataError
 from recgym.envs.data_valuation.measuring import separation
 from recgym.envs.data_valuation.state import DIRECTIONS
@@ -223,6 +226,43 @@ def test_metrics_of_categories_are_paid(metric):
     change = info["metrics"][metric] - env.unwrapped.problem.first_measurement
     assert sum(rewards) == pytest.approx(100 * change, abs=1e-6)
     assert change != 0
+
+
+class TestOwnData:
+    """Files of a user's own: the paper's CD and LastFM come so."""
+
+    def test_ratings_by_the_rules(self, tmp_path):
+        path = tmp_path / "mine.csv"
+        user, item = (x.ravel() for x in np.mgrid[:24, :14])
+        rating = np.where((user == 0) & (item > 6), 3.0, 4.0)  # user 0 likes seven
+        table = {"user_id": user, "item_id": item + 14 * (user % 2), "rating": rating}
+        pd.DataFrame(table).to_csv(path, index=False)
+        users = {v: resolve(str(path), v).log.n_users for v in ("raw", "clean", "paper")}
+        assert users == {"raw": 24, "clean": 24, "paper": 23}
+        settings = {"width": 4, "batch": 32, "steps": 2, "warm_epochs": 1, "noise": "uniform"}
+        rewards, _ = played(gym.make(ID, dataset=str(path), variant="paper", **settings))
+        assert np.isfinite(rewards).all()
+
+    def test_adjacency_lists(self, tmp_path):
+        lists = [f"{u} " + " ".join(str((u + i) % 20) for i in range(12)) for u in range(20)]
+        for name, part in (("train.txt", slice(0, 11)), ("test.txt", slice(11, None))):
+            rows = [[w.split()[0], *w.split()[1:][part]] for w in lists]
+            (tmp_path / name).write_text("\n".join(" ".join(row) for row in rows) + "\n")
+        assert len(resolve(str(tmp_path), "raw").log) == 240
+
+    def test_a_command_takes_them(self, tmp_path, monkeypatch):
+        path, asked = tmp_path / "mine.csv", []
+        path.write_text("user_id,item_id\n0,1\n")
+        monkeypatch.setattr(exhibits, "write", lambda *given: asked.append(given[2:4]) or [])
+        given = {"dataset": str(path), "variant": "paper"}
+        assert run_study("data-valuation-methods", tmp_path, **given) == 0
+        assert asked == [(str(path), "paper")]
+        with pytest.raises(DataError, match="nowhere"):
+            run_study("data-valuation-methods", tmp_path, dataset="nowhere")
+
+    def test_what_is_nowhere(self):
+        with pytest.raises(DataError, match="nowhere"):
+            gym.make(ID, dataset="nowhere")
 
 
 class TestBadInput:

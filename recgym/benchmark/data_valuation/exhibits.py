@@ -28,6 +28,7 @@ from recgym.data.planted import NOISES
 from recgym.envs.data_valuation.worlds import World, resolve
 from recgym.models.arrays import kept
 
+OWN_DATA = True  # ``dataset`` may be a path
 DEFAULT = "ml-latest-small"
 SEEDS = (0, 1, 2, 3, 4)
 FEW_SEEDS = (0, 1, 2)

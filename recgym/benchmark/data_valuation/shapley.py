@@ -19,6 +19,7 @@ from recgym.envs.data_valuation.measuring import separation
 from recgym.envs.data_valuation.worlds import World, resolve
 from recgym.models.harsanyi import HarsanyiNet, Layout
 
+OWN_DATA = True  # ``dataset`` may be a path
 LAYOUTS: tuple[Layout, ...] = ("paper", "equivariant")
 SEEDS = (0, 1, 2, 3, 4)
 EPOCHS, APART = 40, 2

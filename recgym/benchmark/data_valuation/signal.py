@@ -20,6 +20,7 @@ from recgym.envs.data_valuation.measuring import NEED_CATEGORIES
 from recgym.envs.data_valuation.state import DIRECTIONS, Params
 from recgym.envs.data_valuation.worlds import World, resolve
 
+OWN_DATA = True  # ``dataset`` may be a path
 EVERY = (1, 10, 50)
 EPOCHS = (10, 40)
 """Of plain BPR before: the default's, and near convergence."""

@@ -78,8 +78,9 @@ class DataValuationEnv(RecEnv):
     the step: for analysis, and in no observation.
 
     ## Arguments
-    - `dataset="ml-latest-small"`: another data set, `"tiny"`, or a `World`, whose noise, backbone,
-      width, optimiser and warm-up are its own. `variant="clean"`, `split="train"`.
+    - `dataset="ml-latest-small"`: another data set, the path of your own, `"tiny"`, or a `World`,
+      whose noise, backbone, width, optimiser and warm-up are its own. `variant="clean"`, or
+      `"paper"`, the paper's selection; `split="train"`.
     - `noise="spam"`: or `"uniform"`, `"popularity"` (items as often as in the log), None.
       `noise_share=0.3` of the true training interactions; with another `noise_draw=0`, others are
       planted.

@@ -276,7 +276,9 @@ def resolve(dataset: str | World, variant: str = "clean", **of: Any) -> World:
     """A world by name, or as it is.
 
     Args:
-        dataset: a data set of :func:`recgym.data.names`, or ``tiny``.
+        dataset: a data set of :func:`recgym.data.names`, the path of a user's own, or ``tiny``.
+        variant: of the data set; of a user's own ``raw``, ``clean``, or ``paper``, the
+            data-valuation paper's rule (:func:`recgym.data.paper.valuation`).
         of: ``noise``, ``noise_share``, ``noise_draw``, ``backbone``, ``width``,
             ``learning_rate``, ``weight_decay``, ``warm_epochs``.
     """
@@ -298,8 +300,6 @@ def _resolved(
     weight_decay: float = 5e-5,
     warm_epochs: int = 10,
 ) -> World:
-    from recgym import data
-
     if dataset == "tiny":
         from recgym.envs.data_valuation.tiny import tiny_world
 
@@ -307,7 +307,7 @@ def _resolved(
         return tiny_world(*of, warm_epochs)
     return World(
         dataset,
-        positives(data.load(dataset, variant=variant)),
+        positives(_log(dataset, variant)),
         noise=noise,
         noise_share=noise_share,
         noise_draw=noise_draw,
@@ -316,6 +316,15 @@ def _resolved(
         optimiser=Optimiser(learning_rate, weight_decay),
         warm_epochs=warm_epochs,
     )
+
+
+def _log(dataset: str, variant: str) -> InteractionLog:
+    from recgym.data import paper
+    from recgym.data.own import is_path, resolve_log
+
+    if variant == "paper" and is_path(dataset):
+        return paper.valuation(resolve_log(dataset, "raw"), prepared=False)
+    return resolve_log(dataset, variant)
 
 
 def positives(log: InteractionLog) -> InteractionLog:
