@@ -5,11 +5,14 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 import recgym  # noqa: F401
 from recgym import agents
 from recgym.agents.base import AgentError
+from recgym.agents.data_valuation.dvr import DVRConfig, _Advantages, chances
 from recgym.agents.data_valuation.valuing import best
+from recgym.envs.data_valuation.state import DIRECTIONS
 from recgym.models.store import StoreError
 
 ID, TINY = "recgym/DataValuation-v0", "recgym/DataValuationTiny-v0"
@@ -110,6 +113,43 @@ def test_shapley_values_of_dvr_add_up_and_move_with_the_samples():
     np.testing.assert_allclose(moved, values[:, order], atol=1e-6)
     assert agent.weights(batch).min() >= 0.05
     assert agent.weights(batch).max() <= 0.95
+
+
+@pytest.mark.parametrize("layout", ["paper", "equivariant"])
+def test_all_of_dvr_is_trained(layout):
+    """The encoder, weights and heads, and the paper's masks; the authors' code leaves some out."""
+    env = gym.make(TINY, **SHOWN, steps=6)
+    agent = agents.make("dvr", env, layout=layout, episodes=3)
+    before = {name: p.detach().clone() for name, p in agent.valuator.named_parameters()}
+    agent.learn()
+    kinds = {"paper": ["logits", "weights", "heads"], "equivariant": ["singles", "of_triples"]}
+    for part in ("encoder", *kinds[layout]):
+        mine = [name for name in before if part in name]
+        after = dict(agent.valuator.named_parameters())
+        assert mine
+        assert any((after[name] != before[name]).any() for name in mine), part
+
+
+@pytest.mark.parametrize("advantage", ["level", "gain"])
+@pytest.mark.parametrize("metric", DIRECTIONS)
+def test_an_advantage_is_an_improvement(metric, advantage):
+    """The paper's Eq. 5.9 minimises every metric, and is right for two of them only."""
+    better = -1 if metric in ("Loss", "Gini") else 1
+    assert DIRECTIONS[metric] == better
+    for change, sign in ((better, 1), (-better, -1)):
+        of = _Advantages(DVRConfig(advantage=advantage), DIRECTIONS[metric])
+        of(0.5, 0.0)
+        assert np.sign(of(0.5 + 0.1 * change, 10.0 * sign)) == sign
+
+
+def test_chances_are_standardised_and_bounded():
+    values = torch.tensor([[1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 0.0, 100.0]])
+    found = chances(values).numpy()
+    standard = (values - values.mean(dim=1, keepdim=True)) / values.std(dim=1, keepdim=True)
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-standard.numpy())), atol=1e-6)
+    wide = chances(torch.cat([torch.zeros(1, 200), torch.full((1, 1), 9.0)], dim=1)).numpy()
+    assert wide.max() == pytest.approx(0.95)
+    assert (chances(torch.zeros(1, 5)) == 0.5).all()
 
 
 @pytest.mark.parametrize("name", ["alignment", "dvr", "ppo"])
