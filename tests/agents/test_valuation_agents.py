@@ -171,8 +171,15 @@ def test_refusals(tmp_path):
         agents.make("oracle", gym.make(ID, noise=None, show_ids=True))
     with pytest.raises(AgentError, match="plays DataValuation"):
         agents.make("bpr", gym.make(TINY)).__class__(gym.make("recgym/HarmMitigationTiny-v0"))
-    with pytest.raises(AgentError, match="most must lie"):
-        agents.make("t_ce", gym.make(TINY), most=2.0)
+    for name, wrong in (
+        ("t_ce", {"most": 2.0}),
+        ("r_ce", {"alpha": -1.0}),
+        ("dvr", {"learning_rate": 0.0}),
+        ("dvr", {"weight_decay": np.nan}),
+        ("ppo", {"learning_rate": np.nan}),
+    ):
+        with pytest.raises(AgentError, match=f"{next(iter(wrong))} must"):
+            agents.make(name, gym.make(TINY, **SHOWN), **wrong)
     env = gym.make(TINY, show_ids=True)
     with pytest.raises(AgentError, match="learn"):
         agents.make("alignment", env).predict(env.reset(seed=0)[0])

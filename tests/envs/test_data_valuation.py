@@ -280,6 +280,9 @@ class TestBadInput:
             ({"backbone": "transformer"}, "backbone must be one of"),
             ({"split": "all"}, "split must be one of"),
             ({"action": "drop"}, "action must be one of"),
+            ({"weights": {"gain": np.nan}}, "weight of 'gain' must be finite"),
+            ({"dataset": 5}, "dataset must be a name, a path or a World"),
+            ({"learning_rate": np.nan}, "learning_rate must be positive"),
         ],
     )
     def test_arguments(self, settings, message):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -272,7 +273,7 @@ def _relative(counts: np.ndarray) -> np.ndarray:
     return (logs / max(logs.max(), 1e-12)).astype(np.float32)
 
 
-def resolve(dataset: str | World, variant: str = "clean", **of: Any) -> World:
+def resolve(dataset: str | Path | World, variant: str = "clean", **of: Any) -> World:
     """A world by name, or as it is.
 
     Args:
@@ -281,10 +282,16 @@ def resolve(dataset: str | World, variant: str = "clean", **of: Any) -> World:
             data-valuation paper's rule (:func:`recgym.data.paper.valuation`).
         of: ``noise``, ``noise_share``, ``noise_draw``, ``backbone``, ``width``,
             ``learning_rate``, ``weight_decay``, ``warm_epochs``.
+
+    Raises:
+        ValueError: neither a name, a path nor a world; a choice that is unknown or out of range.
+        DataError: data that are not on this machine, cannot be read, or are too few.
     """
     if isinstance(dataset, World):
         return dataset
-    return _resolved(dataset, variant, **of)
+    if not isinstance(dataset, str | Path):
+        raise ValueError(f"dataset must be a name, a path or a World, got {dataset!r}.")
+    return _resolved(str(dataset), variant, **of)
 
 
 @functools.lru_cache(maxsize=8)
