@@ -177,8 +177,8 @@ class Agent(ABC):
             raise AgentError(f"{path}: agent.json holds no configuration. Save the agent again.")
         if card.get("data") != _data_fingerprint(problem_of(env)):
             raise AgentError(
-                f"{path} was made for other data ({card.get('n_actions')} actions) than this "
-                f"environment's. Train the agent again on them."
+                f"{path} was made for other data ({card.get('n_actions')} actions) or another "
+                "recommender than this environment's. Train the agent again on them."
             )
         return cls(env, cls.Config.from_dict(card["config"]))
 

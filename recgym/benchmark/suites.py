@@ -108,6 +108,11 @@ def worlds(module: str) -> tuple[str, ...]:
     return getattr(import_module(module), "WORLDS", ())
 
 
+def takes_paths(module: str) -> bool:
+    """Whether ``dataset`` may be the path of a user's own data, for a suite or study."""
+    return getattr(import_module(module), "OWN_DATA", False)
+
+
 def metrics_of(env_id: str) -> tuple[tuple[Metric, ...], str, str] | None:
     """Metrics, main metric and unit of the suite on that environment; None where there is none."""
     for name in SUITES:

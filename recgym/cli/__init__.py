@@ -16,8 +16,8 @@ from recgym.cli.train import train_app
 __all__ = ["app", "main"]
 
 DATASET = (
-    "a name from `recgym data list`, or of a world of the suite, such as simulation "
-    "[default: the embedded one]"
+    "a name from `recgym data list`, or of a world of the suite, such as simulation; of "
+    "data-valuation, the path of your own data too [default: the embedded one]"
 )
 
 app = typer.Typer(

@@ -89,6 +89,7 @@ def _make_exhibit(name: str, out: Path, dataset: str | None, variant: str) -> in
 
 def _check(jobs: int | None, dataset: str | None, variant: str, module: str) -> None:
     from recgym import data
+    from recgym.data.own import is_path
 
     if jobs is not None and jobs < 1:
         raise BenchmarkError(f"--jobs must be at least 1, got {jobs}")
@@ -99,6 +100,8 @@ def _check(jobs: int | None, dataset: str | None, variant: str, module: str) -> 
         raise BenchmarkError(
             f"unknown dataset {dataset!r}: choose one of {', '.join((*worlds, *data.names()))}"
         )
+    if is_path(dataset) and suites.takes_paths(module):
+        return
     data.load(dataset, variant)  # tells what is wrong with the name, or how to get the data
 
 

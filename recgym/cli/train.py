@@ -99,7 +99,7 @@ def _train(
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from recgym import evaluators
-    from recgym.envs.influence_path.worlds import resolve_log
+    from recgym.data.own import resolve_log
     from recgym.evaluators import recipes
 
     if model not in known:

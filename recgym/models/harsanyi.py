@@ -24,6 +24,9 @@ class HarsanyiNet(nn.Module):
         units: hidden units of a layer (of each kind, with ``equivariant``: its channels).
         gamma: γ of tanh(γ|z|), which is 0 for an absent player and nearly 1 for others.
         act_ratio: share of the players that a unit of ``paper`` starts with, at least one.
+
+    Raises:
+        ValueError: an unknown layout, or a number out of range.
     """
 
     def __init__(
@@ -39,6 +42,12 @@ class HarsanyiNet(nn.Module):
         super().__init__()
         if players < 1:
             raise ValueError(f"players must be at least 1, got {players}.")
+        if units is not None and units < 1:
+            raise ValueError(f"units must be at least 1, got {units}.")
+        if not 0 < gamma < math.inf:
+            raise ValueError(f"gamma must be positive and finite, got {gamma}.")
+        if not 0 <= act_ratio <= 1:
+            raise ValueError(f"act_ratio must lie in [0, 1], got {act_ratio}.")
         if layout == "paper":
             self.body = Positions(players, units or 100, gamma, act_ratio, generator)
         elif layout == "equivariant":
@@ -50,6 +59,9 @@ class HarsanyiNet(nn.Module):
         """(ŷ (B,), φ (B, n)) of players h (B, n); Σ φ = ŷ.
 
         ``order`` (B, n) is who stands next to whom in the layout ``equivariant``; by default, of h.
+
+        Raises:
+            ValueError: other than ``players`` columns, in the layout ``paper``.
         """
         return self.body(h, order)
 
@@ -100,6 +112,11 @@ class Positions(nn.Module):
             self.heads.append(nn.Parameter(heads))
 
     def forward(self, h: Tensor, order: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if h.shape[1] != self.logits[0].shape[1]:
+            raise ValueError(
+                f"This network has {self.logits[0].shape[1]} players, got h of {tuple(h.shape)}. "
+                'Take batches of that size, or layout="equivariant".'
+            )
         z, field = h, None
         total, values = h.new_zeros(len(h)), torch.zeros_like(h)
         for logits, weight, head in zip(self.logits, self.weights, self.heads, strict=True):
@@ -121,7 +138,8 @@ class Shared(nn.Module):
     """Ours: weights shared by all positions, so that permuting players permutes their values.
 
     Each player is a unit of its own. Players next to each other in the order of h make pairs, and
-    pairs that overlap make triples: 3n units in all, and nobody is left out.
+    pairs that overlap make triples: 3n units in all, and nobody is left out. Players of equal h
+    stand in the order in which they are given, so that their neighbours depend on it.
     """
 
     def __init__(self, channels: int, gamma: float, generator: torch.Generator | None):

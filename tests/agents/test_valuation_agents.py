@@ -5,11 +5,14 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 import recgym  # noqa: F401
 from recgym import agents
 from recgym.agents.base import AgentError
+from recgym.agents.data_valuation.dvr import DVRConfig, _Advantages, chances
 from recgym.agents.data_valuation.valuing import best
+from recgym.envs.data_valuation.state import DIRECTIONS
 from recgym.models.store import StoreError
 
 ID, TINY = "recgym/DataValuation-v0", "recgym/DataValuationTiny-v0"
@@ -112,6 +115,43 @@ def test_shapley_values_of_dvr_add_up_and_move_with_the_samples():
     assert agent.weights(batch).max() <= 0.95
 
 
+@pytest.mark.parametrize("layout", ["paper", "equivariant"])
+def test_all_of_dvr_is_trained(layout):
+    """The encoder, weights and heads, and the paper's masks; the authors' code leaves some out."""
+    env = gym.make(TINY, **SHOWN, steps=6)
+    agent = agents.make("dvr", env, layout=layout, episodes=3)
+    before = {name: p.detach().clone() for name, p in agent.valuator.named_parameters()}
+    agent.learn()
+    kinds = {"paper": ["logits", "weights", "heads"], "equivariant": ["singles", "of_triples"]}
+    for part in ("encoder", *kinds[layout]):
+        mine = [name for name in before if part in name]
+        after = dict(agent.valuator.named_parameters())
+        assert mine
+        assert any((after[name] != before[name]).any() for name in mine), part
+
+
+@pytest.mark.parametrize("advantage", ["level", "gain"])
+@pytest.mark.parametrize("metric", DIRECTIONS)
+def test_an_advantage_is_an_improvement(metric, advantage):
+    """The paper's Eq. 5.9 minimises every metric, and is right for two of them only."""
+    better = -1 if metric in ("Loss", "Gini") else 1
+    assert DIRECTIONS[metric] == better
+    for change, sign in ((better, 1), (-better, -1)):
+        of = _Advantages(DVRConfig(advantage=advantage), DIRECTIONS[metric])
+        of(0.5, 0.0)
+        assert np.sign(of(0.5 + 0.1 * change, 10.0 * sign)) == sign
+
+
+def test_chances_are_standardised_and_bounded():
+    values = torch.tensor([[1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 0.0, 100.0]])
+    found = chances(values).numpy()
+    standard = (values - values.mean(dim=1, keepdim=True)) / values.std(dim=1, keepdim=True)
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-standard.numpy())), atol=1e-6)
+    wide = chances(torch.cat([torch.zeros(1, 200), torch.full((1, 1), 9.0)], dim=1)).numpy()
+    assert wide.max() == pytest.approx(0.95)
+    assert (chances(torch.zeros(1, 5)) == 0.5).all()
+
+
 @pytest.mark.parametrize("name", ["alignment", "dvr", "ppo"])
 def test_learning_is_seeded(name):
     values = []
@@ -131,14 +171,32 @@ def test_refusals(tmp_path):
         agents.make("oracle", gym.make(ID, noise=None, show_ids=True))
     with pytest.raises(AgentError, match="plays DataValuation"):
         agents.make("bpr", gym.make(TINY)).__class__(gym.make("recgym/HarmMitigationTiny-v0"))
-    with pytest.raises(AgentError, match="most must lie"):
-        agents.make("t_ce", gym.make(TINY), most=2.0)
+    for name, wrong in (
+        ("t_ce", {"most": 2.0}),
+        ("r_ce", {"alpha": -1.0}),
+        ("dvr", {"learning_rate": 0.0}),
+        ("dvr", {"weight_decay": np.nan}),
+        ("ppo", {"learning_rate": np.nan}),
+    ):
+        with pytest.raises(AgentError, match=f"{next(iter(wrong))} must"):
+            agents.make(name, gym.make(TINY, **SHOWN), **wrong)
     env = gym.make(TINY, show_ids=True)
     with pytest.raises(AgentError, match="learn"):
         agents.make("alignment", env).predict(env.reset(seed=0)[0])
     _, agent = made("dvr")
     agent.save(tmp_path)
-    other = gym.make(TINY, show_embeddings=True, backbone="neumf")
+    for other in ({"backbone": "neumf"}, {"noise_draw": 1}, {"width": 4}):
+        with pytest.raises(AgentError, match=r"another recommender .*Train the agent again"):
+            type(agent).load(tmp_path, gym.make(TINY, show_embeddings=True, **other))
+    same = gym.make(TINY, show_embeddings=True)
     (tmp_path / "valuator.safetensors").write_bytes(b"cut off")
     with pytest.raises(StoreError, match="safetensors"):
-        type(agent).load(tmp_path, other)
+        type(agent).load(tmp_path, same)
+
+
+def test_a_valuator_of_positions_is_of_its_batch(tmp_path):
+    env = gym.make(TINY, **SHOWN)
+    agents.make("dvr", env, layout="paper").save(tmp_path)
+    smaller = gym.make(TINY, **SHOWN, batch=6)
+    with pytest.raises(StoreError, match="does not fit this environment's batches"):
+        agents.make("dvr", env).load(tmp_path, smaller)

@@ -9,13 +9,21 @@ import pytest
 import torch
 
 from recgym.agents.data_valuation import methods
-from recgym.agents.data_valuation.methods import METHODS, VALUATIONS, Settings, train, value
+from recgym.agents.data_valuation.methods import (
+    METHODS,
+    VALUATIONS,
+    ByAgent,
+    Settings,
+    train,
+    value,
+)
 from recgym.agents.data_valuation.methods import training as of_training
 from recgym.agents.data_valuation.methods.til import TILMI, TILUI, TILConfig, summed
 from recgym.agents.data_valuation.methods.training import Batch, Weighting
+from recgym.agents.data_valuation.t_ce import TCEAgent, TCEConfig
 from recgym.data import InteractionLog
 from recgym.envs.data_valuation.worlds import World
-from recgym.evaluators.learner import Optimiser
+from recgym.evaluators.learner import Optimiser, Triplets
 from recgym.models.store import StoreError
 
 USERS, ITEMS = 60, 80
@@ -139,6 +147,49 @@ def test_what_weighs_nothing_is_not_learnt_from(world):
     one = train(world, SHORT, weighting=Half())
     other = train(world, SHORT, row_weights=np.where(rows % 2, 0.5, 1.0))
     np.testing.assert_array_equal(one.test["NDCG"], other.test["NDCG"])
+
+
+def test_t_ce_drops_more_until_its_ramp_is_over(world):
+    agent = TCEAgent(methods._env(world, SHORT), TCEConfig(most=0.2, ramp=1.0))
+    weighting, learner = ByAgent(agent, horizon=100), world.new_learner(0)
+    triplets = world.stream(0, 100).batch(0)[0]
+    triplets = Triplets(*(column[None] for column in triplets))
+    values = learner.start().values
+    for update, dropped in ((0, 0), (50, 10), (100, 20), (1_000, 20)):
+        batch = Batch(learner, values, triplets, np.zeros(100, dtype=int), update)
+        weights = weighting.weigh(batch, np.random.default_rng(0))
+        assert (weights == 0).sum() == dropped
+        losses = learner.losses(values, triplets)[0]
+        assert losses[weights == 0].min(initial=np.inf) >= losses[weights == 1].max()
+
+
+def test_what_tils_controller_reads(world):
+    """[p⊙q_i + c⊙q_i ; p⊙q_j + c⊙q_j]; c is the mean of the user's items, or a cluster's centre."""
+    learner, n = world.new_learner(1), 5
+    values = learner.start().values
+    users, items = (part.detach().numpy() for part in learner.recommender(values[0]).vectors())
+    user, item, negative = (column[:n] for column in world.stream(0, 128).batch(0)[0])
+    triplets = Triplets(user[None], item[None], negative[None])
+    for til in (TILUI(world), TILMI(world)):
+        til.start_epoch(0, items.copy(), np.random.default_rng(0))
+        found = til.features(learner, values, triplets).numpy()
+        for m, (u, i, j) in enumerate(zip(user, item, negative, strict=True)):
+            if isinstance(til, TILMI):
+                c_i, c_j = (til.centres[til.cluster[k]] for k in (i, j))
+            else:
+                c_i = c_j = items[world.rows[1][world.rows[0] == u]].mean(axis=0)
+            expected = [(users[u] + c_i) * items[i], (users[u] + c_j) * items[j]]
+            np.testing.assert_allclose(found[m], np.concatenate(expected), atol=1e-6)
+
+
+def test_til_mi_looks_again_every_ten_epochs(world):
+    til, items = TILMI(world), np.random.default_rng(0).standard_normal((ITEMS, 8))
+    seen = []
+    for epoch in range(21):
+        til.start_epoch(epoch, items * (1 + epoch), np.random.default_rng(0))
+        seen.append(til.centres.std())
+    assert til.plain_epochs == 100
+    assert np.flatnonzero(np.diff(seen)).tolist() == [9, 19]
 
 
 @pytest.mark.parametrize("kind", [TILUI, TILMI])

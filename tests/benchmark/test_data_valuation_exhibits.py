@@ -125,9 +125,17 @@ def test_what_is_recovered_is_a_share_of_the_oracles_lead():
 
 
 def test_other_backbones(place):
-    frame = valuation.backbones(place).frames["backbones"]
+    made = valuation.backbones(place)
+    assert set(made.figures) == {"backbones"}
+    frame = made.frames["backbones"]
     assert set(frame["backbone"]) == {"neumf"}
     assert set(frame["method"]) == {"bpr", "r_ce"}
+
+
+def test_gowalla_has_one_seed():
+    place = valuation.Place("gowalla", "paper", lambda *told: None)
+    assert (valuation.methods(place).frames["methods"]["seeds"] == 1).all()
+    assert (valuation.SEEDS, valuation.SEEDS_OF) == ((0, 1), {"gowalla": (0,)})
 
 
 def test_files(tmp_path, monkeypatch):

@@ -15,6 +15,18 @@ def test_the_papers_layout_cannot_value_large_batches():
     assert shapley.ceiling("equivariant", 1_024, 0, steps=10)[1] > 0.99
 
 
+def test_the_exhibit_draws_figure_2(monkeypatch):
+    points = {"cosine": np.array([0.1, 0.3]), "correlation": np.array([0.0, 0.2])}
+    monkeypatch.setattr(shapley, "likeness", lambda world, layout, seed: points)
+    monkeypatch.setattr(shapley, "ceiling", lambda layout, size, seed: (0.5, 1 - size / 10_000))
+    made = shapley.exhibit("data-valuation-shapley", None, "clean", lambda *told: None)
+    cosine, ceiling = (made.figures[name].axes for name in ("cosine", "ceiling"))
+    assert [len(axis.get_lines()) for axis in cosine] == [2, 2]  # a line for each layout
+    np.testing.assert_allclose(cosine[0].get_lines()[0].get_xydata(), [[2, 0.1], [4, 0.3]])
+    assert len(ceiling[0].get_lines()) == 4
+    assert set(made.frames["ceiling"]["samples"]) == set(shapley.SIZES)
+
+
 def test_likeness_is_a_mean_over_batches(monkeypatch):
     monkeypatch.setattr(shapley, "EPOCHS", 2)
     monkeypatch.setattr(shapley, "APART", 1)

@@ -5,8 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from recgym.benchmark.data_valuation import signal as of_signal
 from recgym.benchmark.data_valuation.signal import signal
+from recgym.envs.data_valuation.state import DIRECTIONS
+from recgym.envs.data_valuation.tiny import tiny_world
 from recgym.envs.data_valuation.worlds import resolve
+
+
+def test_every_metric_and_world_has_its_signal(monkeypatch):
+    monkeypatch.setattr(of_signal, "EVERY", (1,))
+    monkeypatch.setattr(of_signal, "EPOCHS", (0,))
+    monkeypatch.setattr(of_signal, "signal", lambda world, metric, every: {"signal": 0.0})
+    made = of_signal.exhibit("data-valuation-signal", None, "clean", lambda *told: None)
+    table = made.frames["signal"]
+    assert set(table["noise"]) == {"uniform", "popularity", "spam"}
+    assert (table.groupby("noise")["metric"].agg(set) == set(DIRECTIONS)).all()
+    assert of_signal._metrics(tiny_world()) == ["Loss", "Recall", "NDCG", "Gini"]
 
 
 def test_leaving_out_bought_clicks_shows_in_the_loss():

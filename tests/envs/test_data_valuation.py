@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import gymnasium as gym
 import numpy as np
+import pandas as pd
 import pytest
 
 import recgym  # noqa: F401
+from recgym.benchmark import exhibits
+from recgym.cli.bench import run_study
 from recgym.data import DataError
 from recgym.envs.data_valuation.measuring import separation
 from recgym.envs.data_valuation.state import DIRECTIONS
 from recgym.envs.data_valuation.tiny import tiny_world
 from recgym.envs.data_valuation.worlds import resolve
-from recgym.testing import check_vector_equals_single
+from recgym.testing import MODES, check_vector_equals_single
 
 ID, TINY = "recgym/DataValuation-v0", "recgym/DataValuationTiny-v0"
 
@@ -177,6 +180,16 @@ class TestObservations:
             gains[name] = total
         assert gains["best"] > 0 > gains["worst"]
 
+    def test_what_diverges_stays_in_the_space(self):
+        env = gym.make(TINY, learning_rate=5.0, steps=6, width=8, show_alignment=True).unwrapped
+        env.reset(seed=0)
+        losses = []
+        for _ in range(6):
+            observation, *_ = env.step(np.ones(8, dtype=np.int8))
+            assert env.observation_space.contains(observation)
+            losses.append(env.metrics()["Loss"])
+        assert max(losses) > 20
+
     def test_embeddings_and_ids_belong_together(self):
         env = gym.make(TINY, show_ids=True, show_embeddings=True)
         observation, _ = env.reset(seed=0)
@@ -198,10 +211,58 @@ def test_other_backbones_learn(backbone):
     assert info["metrics"]["return"] != 0
 
 
-def test_rows_of_another_backbone_are_single_environments():
-    check_vector_equals_single(
-        TINY, mode="NextStep", num_envs=2, steps=6, tolerance=1e-5, backbone="neumf"
-    )
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("backbone", ["neumf", "lightgcn", "mgcf"])
+def test_rows_of_another_backbone_are_single_environments(backbone, mode):
+    settings = {"backbone": backbone, "learning_rate": 0.02, "width": 4}
+    assert gym.make(TINY, **settings).unwrapped.problem.world.backbone == backbone
+    check_vector_equals_single(TINY, mode=mode, num_envs=2, steps=7, tolerance=1e-5, **settings)
+
+
+@pytest.mark.parametrize("metric", ["CC", "ILD"])
+def test_metrics_of_categories_are_paid(metric):
+    env = gym.make(ID, metric=metric, batch=64, steps=2, warm_epochs=0, width=4)
+    rewards, info = played(env, action=np.ones(64, dtype=np.int8))
+    change = info["metrics"][metric] - env.unwrapped.problem.first_measurement
+    assert sum(rewards) == pytest.approx(100 * change, abs=1e-6)
+    assert change != 0
+
+
+class TestOwnData:
+    """Files of a user's own: the paper's CD and LastFM come so."""
+
+    def test_ratings_by_the_rules(self, tmp_path):
+        path = tmp_path / "mine.csv"
+        user, item = (x.ravel() for x in np.mgrid[:24, :14])
+        rating = np.where((user == 0) & (item > 6), 3.0, 4.0)  # user 0 likes seven
+        table = {"user_id": user, "item_id": item + 14 * (user % 2), "rating": rating}
+        pd.DataFrame(table).to_csv(path, index=False)
+        users = {v: resolve(str(path), v).log.n_users for v in ("raw", "clean", "paper")}
+        assert users == {"raw": 24, "clean": 24, "paper": 23}
+        settings = {"width": 4, "batch": 32, "steps": 2, "warm_epochs": 1, "noise": "uniform"}
+        rewards, _ = played(gym.make(ID, dataset=str(path), variant="paper", **settings))
+        assert np.isfinite(rewards).all()
+
+    def test_adjacency_lists(self, tmp_path):
+        lists = [f"{u} " + " ".join(str((u + i) % 20) for i in range(12)) for u in range(20)]
+        for name, part in (("train.txt", slice(0, 11)), ("test.txt", slice(11, None))):
+            rows = [[w.split()[0], *w.split()[1:][part]] for w in lists]
+            (tmp_path / name).write_text("\n".join(" ".join(row) for row in rows) + "\n")
+        assert len(resolve(str(tmp_path), "raw").log) == 240
+
+    def test_a_command_takes_them(self, tmp_path, monkeypatch):
+        path, asked = tmp_path / "mine.csv", []
+        path.write_text("user_id,item_id\n0,1\n")
+        monkeypatch.setattr(exhibits, "write", lambda *given: asked.append(given[2:4]) or [])
+        given = {"dataset": str(path), "variant": "paper"}
+        assert run_study("data-valuation-methods", tmp_path, **given) == 0
+        assert asked == [(str(path), "paper")]
+        with pytest.raises(DataError, match="nowhere"):
+            run_study("data-valuation-methods", tmp_path, dataset="nowhere")
+
+    def test_what_is_nowhere(self):
+        with pytest.raises(DataError, match="nowhere"):
+            gym.make(ID, dataset="nowhere")
 
 
 class TestBadInput:
@@ -219,6 +280,9 @@ class TestBadInput:
             ({"backbone": "transformer"}, "backbone must be one of"),
             ({"split": "all"}, "split must be one of"),
             ({"action": "drop"}, "action must be one of"),
+            ({"weights": {"gain": np.nan}}, "weight of 'gain' must be finite"),
+            ({"dataset": 5}, "dataset must be a name, a path or a World"),
+            ({"learning_rate": np.nan}, "learning_rate must be positive"),
         ],
     )
     def test_arguments(self, settings, message):
@@ -235,6 +299,12 @@ class TestBadInput:
         env.reset(seed=0)
         with pytest.raises(ValueError, match="outside"):
             env.unwrapped.step(np.full(8, bad, dtype=np.float32))
+
+    def test_states_of_another_recommender(self):
+        env, other = (gym.make(TINY, backbone=b).unwrapped for b in ("mf", "lightgcn"))
+        env.reset(seed=0)
+        with pytest.raises(ValueError, match="other data or parameters"):
+            other.set_state(env.get_state())
 
     def test_reset_options(self):
         env = gym.make(TINY).unwrapped
@@ -260,3 +330,10 @@ def test_the_tiny_world_has_eight_interactions():
     user, _, planted = tiny_world().rows
     assert len(user) == 8
     assert planted.sum() == 2
+    clean = gym.make(TINY, noise=None, batch=6, warm_epochs=2)
+    played(clean)
+    assert len(clean.unwrapped.problem.world.rows[0]) == 6
+    assert not np.array_equal(
+        clean.unwrapped.problem.world.warm.values,
+        clean.unwrapped.problem.world.learner.start().values,
+    )

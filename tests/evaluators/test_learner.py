@@ -104,6 +104,16 @@ def test_a_row_that_keeps_nothing_stays_and_others_do_not():
     assert after.steps.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.1])
+@pytest.mark.parametrize("name", ["mf", "lightgcn"])
+def test_weights_that_cannot_be(name, bad):
+    learner = Learner.of(model_of(name), Optimiser())
+    s = kept(2)
+    s[1, 3] = bad
+    with pytest.raises(ValueError, match=r"finite and at least 0; 1 of 32 are not, such as"):
+        learner.step(learner.start(2), triplets(2), s)
+
+
 @pytest.mark.parametrize("wrong", [{"learning_rate": 0.0}, {"weight_decay": -1.0}])
 def test_settings_that_cannot_be(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

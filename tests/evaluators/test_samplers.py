@@ -75,6 +75,23 @@ def test_adaptive_draws_ranks_of_factors():
     np.testing.assert_allclose(found, without_taken(expected, 1), atol=0.012)
 
 
+def test_adaptive_orders_items_again_every_n_log_n_draws():
+    sampler, asked = Adaptive(OF), []
+
+    def watched():
+        asked.append(1)
+        return VECTORS
+
+    rng = np.random.default_rng(0)
+    every = round(ITEMS * np.log(ITEMS))  # 148
+    for _ in range(4):
+        sampler.draw(np.zeros(every // 2, dtype=np.int64), watched, rng)
+    assert len(asked) == 2
+    sampler.start_epoch(watched, rng)
+    sampler.draw(np.zeros(1, dtype=np.int64), watched, rng)
+    assert len(asked) == 3
+
+
 @pytest.mark.parametrize("base", ["uniform", "popularity"])
 def test_clusters_draw_by_their_centres_and_weights_correct_it(base):
     sampler = ImportanceSampling(OF, base, clusters=4)

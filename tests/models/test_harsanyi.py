@@ -50,6 +50,23 @@ def test_values_are_shapley_values(n, layout, settings, gamma):
 
 
 @pytest.mark.parametrize("layout", ["paper", "equivariant"])
+@pytest.mark.parametrize("n", range(1, 9))
+def test_values_of_equal_and_absent_players(n, layout):
+    """Zeros are players that are absent already: they are worth nothing, and nobody else less."""
+    h = torch.randn(1, n, generator=torch.Generator().manual_seed(n)).double()
+    halved = h.clone()
+    halved[:, ::2] = 0
+    for gamma in (1.0, 1000.0):
+        model = net(n, layout, gamma, act_ratio=0.4)
+        for inputs in (halved, h.sign(), torch.full_like(h, 0.5)):
+            total, values = model(inputs)
+            found = values[0].detach().numpy()
+            np.testing.assert_allclose(found, by_definition(model, inputs), atol=1e-10)
+            assert found.sum() == pytest.approx(float(total.detach()), abs=1e-12)
+            assert (found[inputs[0].numpy() == 0] == 0).all()
+
+
+@pytest.mark.parametrize("layout", ["paper", "equivariant"])
 def test_a_batch_of_games_is_the_games_one_by_one(layout):
     model = net(6, layout)
     h = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)).double()
@@ -83,7 +100,23 @@ def test_units_start_with_the_share_of_children_that_was_asked_for():
     assert ((model.body.logits[1] > 0).sum(dim=1) == 1).all()
 
 
-@pytest.mark.parametrize("wrong", [{"players": 0}, {"players": 3, "layout": "square"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"players": 0},
+        {"layout": "square"},
+        {"units": 0},
+        {"gamma": 0.0},
+        {"gamma": math.nan},
+        {"act_ratio": 1.5},
+    ],
+)
 def test_what_cannot_be(wrong):
-    with pytest.raises(ValueError, match="must be"):
-        HarsanyiNet(**wrong)
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must"):
+        HarsanyiNet(**{"players": 3, **wrong})
+
+
+def test_the_papers_layout_has_its_number_of_players():
+    with pytest.raises(ValueError, match="has 3 players"):
+        net(3, "paper").shapley(torch.zeros(1, 4).double())
+    assert net(3, "equivariant").shapley(torch.ones(1, 4).double()).shape == (1, 4)

@@ -41,6 +41,10 @@ class DVRConfig(AgentConfig):
         for name in ("episodes", "hidden"):
             if getattr(self, name) < 1:
                 raise AgentError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if not 0 < self.learning_rate < np.inf:
+            raise AgentError(f"learning_rate must be positive, got {self.learning_rate}.")
+        if not 0 <= self.weight_decay < np.inf:
+            raise AgentError(f"weight_decay must be at least 0, got {self.weight_decay}.")
         if not 0 <= self.memory < 1:
             raise AgentError(f"memory must lie in [0, 1), got {self.memory}.")
 

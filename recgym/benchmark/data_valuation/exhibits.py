@@ -28,9 +28,12 @@ from recgym.data.planted import NOISES
 from recgym.envs.data_valuation.worlds import World, resolve
 from recgym.models.arrays import kept
 
+OWN_DATA = True  # ``dataset`` may be a path
 DEFAULT = "ml-latest-small"
 SEEDS = (0, 1, 2, 3, 4)
 FEW_SEEDS = (0, 1, 2)
+SEEDS_OF: Mapping[str, Sequence[int]] = {"gowalla": (0,)}
+"""Of data sets on which five seeds of every method would take weeks."""
 NOISE_SEEDS = (1, 2, 3, 4, 5)
 """Of the noise too; draw 0 is the environment's, which methods were made with."""
 SETTINGS = Settings()
@@ -81,9 +84,11 @@ def methods(place: Place) -> Exhibit:
     world = place.world()
     names = _known(world, TABLE)
     settings = replace(SETTINGS, shares=SHARES)
-    frame = pd.DataFrame(_table(place, world, names, SEEDS, settings))
+    seeds = SEEDS_OF.get(place.dataset, SEEDS)
+    frame = pd.DataFrame(_table(place, world, names, seeds, settings))
     title = f"Methods of training on {place.dataset}"
-    return Exhibit(title, {"methods": frame}, {"methods": _picture(frame, place.dataset)})
+    figure = _picture(frame.assign(setting=place.dataset), [place.dataset])
+    return Exhibit(title, {"methods": frame}, {"methods": figure})
 
 
 def backbones(place: Place) -> Exhibit:
@@ -94,7 +99,9 @@ def backbones(place: Place) -> Exhibit:
         found = _table(place, world, _known(world, OF_BACKBONES), FEW_SEEDS, SETTINGS)
         rows += [{"backbone": backbone, **row} for row in found]
     frame = pd.DataFrame(rows)
-    return Exhibit(f"Other recommenders on {place.dataset}", {"backbones": frame})
+    figure = _picture(frame.rename(columns={"backbone": "setting"}), list(BACKBONES))
+    title = f"Other recommenders on {place.dataset}"
+    return Exhibit(title, {"backbones": frame}, {"backbones": figure})
 
 
 def noise(place: Place) -> Exhibit:
@@ -224,15 +231,15 @@ def _known(world: World, names: Sequence[str]) -> list[str]:
     return [name for name in names if name in possible]
 
 
-def _picture(frame: pd.DataFrame, dataset: str) -> Any:
-    shown = frame.rename(columns={"method": "agent"}).assign(setting=dataset)
+def _picture(frame: pd.DataFrame, settings: Sequence[str]) -> Any:
+    shown = frame.rename(columns={"method": "agent"})
     present = set(frame["metric"])
     metrics = [
         Metric(name, f"{name}@{SETTINGS.k}", -1 if name == "Gini" else +1)
         for name in ("NDCG", "Recall", "CC", "ILD", "Gini")
         if name in present
     ]
-    return figures.dots(shown, metrics, [dataset])
+    return figures.dots(shown, metrics, settings)
 
 
 _MAKE: Mapping[str, Callable[[Place], Exhibit]] = {

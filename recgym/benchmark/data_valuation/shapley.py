@@ -11,13 +11,15 @@ import torch
 from torch.nn.functional import binary_cross_entropy
 
 from recgym.agents.data_valuation.dvr import DVR, DVRConfig, chances
-from recgym.benchmark import scoring
+from recgym.benchmark import figures, scoring
 from recgym.benchmark.exhibits import Exhibit, Tell
+from recgym.benchmark.suites import Metric
 from recgym.envs.data_valuation.env import DataValuationEnv
 from recgym.envs.data_valuation.measuring import separation
 from recgym.envs.data_valuation.worlds import World, resolve
 from recgym.models.harsanyi import HarsanyiNet, Layout
 
+OWN_DATA = True  # ``dataset`` may be a path
 LAYOUTS: tuple[Layout, ...] = ("paper", "equivariant")
 SEEDS = (0, 1, 2, 3, 4)
 EPOCHS, APART = 40, 2
@@ -40,7 +42,25 @@ def exhibit(name: str, dataset: str | None, variant: str, tell: Tell) -> Exhibit
         "cosine": pd.DataFrame(_likeness(world, tell)),
         "ceiling": pd.DataFrame(_ceilings(tell)),
     }
-    return Exhibit(f"Shapley values on {world.name}", frames)
+    return Exhibit(f"Shapley values on {world.name}", frames, _pictures(frames))
+
+
+def _pictures(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """Fig. 2, and the AUC by the size of the batch."""
+    cosine = frames["cosine"].rename(columns={"layout": "line", "epochs": "x"})
+    metrics = [
+        Metric("cosine", "Cosine of φ and −loss", 0),
+        Metric("correlation", "Correlation of φ and −loss", 0),
+    ]
+    ceiling = frames["ceiling"].rename(columns={"samples": "x"})
+    when = ceiling["trained"].map({True: "trained on labels", False: "as drawn"})
+    auc = [Metric("AUC", "AUC where inputs are the labels", +1)]
+    return {
+        "cosine": figures.lines(cosine, metrics, "epochs"),
+        "ceiling": figures.lines(
+            ceiling.assign(line=ceiling["layout"] + ", " + when), auc, "samples of a batch"
+        ),
+    }
 
 
 def _likeness(world: World, tell: Tell) -> Iterable[Row]:

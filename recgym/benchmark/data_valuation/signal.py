@@ -16,10 +16,11 @@ import pandas as pd
 from recgym.benchmark.exhibits import Exhibit, Tell
 from recgym.data.planted import NOISES
 from recgym.envs.data_valuation.dynamics import DataValuation
-from recgym.envs.data_valuation.state import Params
+from recgym.envs.data_valuation.measuring import NEED_CATEGORIES
+from recgym.envs.data_valuation.state import DIRECTIONS, Params
 from recgym.envs.data_valuation.worlds import World, resolve
 
-METRICS = ("Loss", "Recall", "NDCG")
+OWN_DATA = True  # ``dataset`` may be a path
 EVERY = (1, 10, 50)
 EPOCHS = (10, 40)
 """Of plain BPR before: the default's, and near convergence."""
@@ -61,13 +62,18 @@ def _rewards(problem: DataValuation, streams: int, select: Any) -> np.ndarray:
     return total
 
 
+def _metrics(world: World) -> list[str]:
+    lacking = () if world.log.genres.any() else NEED_CATEGORIES
+    return [metric for metric in DIRECTIONS if metric not in lacking]
+
+
 def exhibit(name: str, dataset: str | None, variant: str, tell: Tell) -> Exhibit:
     """The exhibit ``data-valuation-signal``."""
     rows: list[Mapping[str, Any]] = []
     of = len(NOISES) * len(EPOCHS)
     for at, (noise, epochs) in enumerate((n, e) for n in NOISES for e in EPOCHS):
         world = resolve(dataset or "ml-latest-small", variant, noise=noise, warm_epochs=epochs)
-        for metric in METRICS:
+        for metric in _metrics(world):
             for every in EVERY:
                 found = signal(world, metric, every)
                 keys = {"noise": noise, "epochs": epochs, "metric": metric, "K": every}

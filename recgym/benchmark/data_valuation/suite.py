@@ -8,6 +8,7 @@ from dataclasses import replace
 from recgym.benchmark.suites import Entry, Metric, Suite
 
 ENV_ID = "recgym/DataValuation-v0"
+OWN_DATA = True  # ``dataset`` may be a path
 DEFAULT = "ml-latest-small"
 
 METRICS = (

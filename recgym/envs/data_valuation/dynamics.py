@@ -179,7 +179,7 @@ class DataValuation(Problem[State]):
         latest = state.measured[np.arange(len(state)), state.step // p.measure_every]
         return {
             **observations.of_batch(self.world, p, state, triplets, rows),
-            "metric": latest.astype(np.float32)[:, None],
+            "metric": observations.limited(latest)[:, None],
             "progress": (state.step / p.steps).astype(np.float32)[:, None],
             "steps_to_measurement": p.measure_every - since,
             "action_mask": self.action_masks(state).astype(np.int8),

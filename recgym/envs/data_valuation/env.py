@@ -49,7 +49,8 @@ class DataValuationEnv(RecEnv):
       triplet, then of the second.
     - `user`, `item`, `other`, `row`, with `show_ids=True`: which they are; `row` is the
       interaction's place in the training data.
-    - `metric` (1,): at its last measurement. `progress` (1,): share of the episode that is over.
+    - `metric` (1,): at its last measurement; a loss is cut off at 20.
+    - `progress` (1,): share of the episode that is over.
     - `steps_to_measurement`: `Discrete`, 1 when the coming step will be measured.
     - `action_mask`: all ones.
 
@@ -77,8 +78,9 @@ class DataValuationEnv(RecEnv):
     the step: for analysis, and in no observation.
 
     ## Arguments
-    - `dataset="ml-latest-small"`: another data set, `"tiny"`, or a `World`. `variant="clean"`,
-      `split="train"`.
+    - `dataset="ml-latest-small"`: another data set, the path of your own, `"tiny"`, or a `World`,
+      whose noise, backbone, width, optimiser and warm-up are its own. `variant="clean"`, or
+      `"paper"`, the paper's selection; `split="train"`.
     - `noise="spam"`: or `"uniform"`, `"popularity"` (items as often as in the log), None.
       `noise_share=0.3` of the true training interactions; with another `noise_draw=0`, others are
       planted.

@@ -10,7 +10,7 @@ from recgym.envs.data_valuation.worlds import World
 from recgym.evaluators.learner import Triplets
 
 LIMIT = 20.0
-"""Scores, losses and norms are cut off here."""
+"""Scores, losses, norms and the metric are cut off here."""
 SIGNED = ("positive", "negative")
 UNSIGNED = ("loss", "user_norm", "item_norm", "other_norm")
 SHARES = ("item_popularity", "negative_popularity", "activity")
@@ -53,10 +53,10 @@ def of_batch(
     """The features (B, n) of the batches that are about to be valued."""
     learner = world.learner
     signals = learner.signals(state.values, triplets)
-    shown = {name: _limited(getattr(signals, name)) for name in (*SIGNED, *UNSIGNED)}
+    shown = {name: limited(getattr(signals, name)) for name in (*SIGNED, *UNSIGNED)}
     if params.show_alignment:
         both = alignments(world, state.values, triplets)
-        shown |= {name: _limited(found) for name, found in zip(ALIGNMENTS, both, strict=True)}
+        shown |= {name: limited(found) for name, found in zip(ALIGNMENTS, both, strict=True)}
     shown |= {
         "item_popularity": world.popularity[triplets.item],
         "negative_popularity": world.popularity[triplets.negative],
@@ -64,14 +64,15 @@ def of_batch(
     }
     if params.show_embeddings:
         vectors = learner.embeddings(state.values, triplets)
-        shown["embeddings"] = _limited(vectors.reshape(len(rows), -1))
+        shown["embeddings"] = limited(vectors.reshape(len(rows), -1))
     if params.show_ids:
         ids = (triplets.user, triplets.item, triplets.negative, rows)
         shown |= {name: value.copy() for name, value in zip(IDS, ids, strict=True)}
     return shown
 
 
-def _limited(values: np.ndarray) -> np.ndarray:
+def limited(values: np.ndarray) -> np.ndarray:
+    """Float32, cut off at ±LIMIT."""
     return np.minimum(np.maximum(values, -LIMIT), LIMIT).astype(np.float32, copy=False)
 
 

@@ -13,12 +13,23 @@ from recgym.evaluators.learner import Optimiser
 # (user, item) of three users with two tastes; everybody's third item is for validation, her fourth
 # for the test
 LIKED = {0: (0, 1, 2, 3), 1: (1, 2, 0, 3), 2: (4, 5, 6, 7)}
-NOISY = 2
 
 
-@functools.cache
-def tiny_world() -> World:
-    """Six true training interactions and two that were planted; d = 2, and large steps."""
+@functools.lru_cache(maxsize=8)
+def tiny_world(
+    noise: str | None = "uniform",
+    noise_share: float = 1 / 3,
+    noise_draw: int = 0,
+    backbone: str = "mf",
+    width: int = 2,
+    learning_rate: float = 0.2,
+    weight_decay: float = 0.0,
+    warm_epochs: int = 0,
+) -> World:
+    """Six true training interactions and two that were planted; d = 2, and large steps.
+
+    The arguments are those of the environment; a smaller ``noise_share`` leaves fewer than eight.
+    """
     user = np.repeat(list(LIKED), 4)
     item = np.concatenate(list(LIKED.values()))
     place = np.tile(np.arange(4), len(LIKED))
@@ -27,10 +38,12 @@ def tiny_world() -> World:
     return World(
         "tiny",
         log,
-        noise="uniform",
-        noise_share=NOISY / (2 * len(LIKED)),
-        width=2,
-        optimiser=Optimiser(learning_rate=0.2, weight_decay=0.0),
-        warm_epochs=0,
+        noise=noise,
+        noise_share=noise_share,
+        noise_draw=noise_draw,
+        backbone=backbone,
+        width=width,
+        optimiser=Optimiser(learning_rate, weight_decay),
+        warm_epochs=warm_epochs,
         held_out=(rows[:, 2], rows[:, 3]),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -175,7 +176,7 @@ class World:
 
         def make() -> dict[str, np.ndarray]:
             weights = self.learner.start()
-            stream = Stream(self, WARM_STREAM, self.warm_batch)
+            stream = Stream(self, WARM_STREAM, min(self.warm_batch, len(self.rows[0])))
             for step in range(self.warm_epochs * stream.per_epoch):
                 triplets, _ = stream.batch(step)
                 n = len(triplets[0])
@@ -272,17 +273,25 @@ def _relative(counts: np.ndarray) -> np.ndarray:
     return (logs / max(logs.max(), 1e-12)).astype(np.float32)
 
 
-def resolve(dataset: str | World, variant: str = "clean", **of: Any) -> World:
+def resolve(dataset: str | Path | World, variant: str = "clean", **of: Any) -> World:
     """A world by name, or as it is.
 
     Args:
-        dataset: a data set of :func:`recgym.data.names`, or ``tiny``.
+        dataset: a data set of :func:`recgym.data.names`, the path of a user's own, or ``tiny``.
+        variant: of the data set; of a user's own ``raw``, ``clean``, or ``paper``, the
+            data-valuation paper's rule (:func:`recgym.data.paper.valuation`).
         of: ``noise``, ``noise_share``, ``noise_draw``, ``backbone``, ``width``,
             ``learning_rate``, ``weight_decay``, ``warm_epochs``.
+
+    Raises:
+        ValueError: neither a name, a path nor a world; a choice that is unknown or out of range.
+        DataError: data that are not on this machine, cannot be read, or are too few.
     """
     if isinstance(dataset, World):
         return dataset
-    return _resolved(dataset, variant, **of)
+    if not isinstance(dataset, str | Path):
+        raise ValueError(f"dataset must be a name, a path or a World, got {dataset!r}.")
+    return _resolved(str(dataset), variant, **of)
 
 
 @functools.lru_cache(maxsize=8)
@@ -298,15 +307,14 @@ def _resolved(
     weight_decay: float = 5e-5,
     warm_epochs: int = 10,
 ) -> World:
-    from recgym import data
-
     if dataset == "tiny":
         from recgym.envs.data_valuation.tiny import tiny_world
 
-        return tiny_world()
+        of = (noise, noise_share, noise_draw, backbone, width, learning_rate, weight_decay)
+        return tiny_world(*of, warm_epochs)
     return World(
         dataset,
-        positives(data.load(dataset, variant=variant)),
+        positives(_log(dataset, variant)),
         noise=noise,
         noise_share=noise_share,
         noise_draw=noise_draw,
@@ -315,6 +323,15 @@ def _resolved(
         optimiser=Optimiser(learning_rate, weight_decay),
         warm_epochs=warm_epochs,
     )
+
+
+def _log(dataset: str, variant: str) -> InteractionLog:
+    from recgym.data import paper
+    from recgym.data.own import is_path, resolve_log
+
+    if variant == "paper" and is_path(dataset):
+        return paper.valuation(resolve_log(dataset, "raw"), prepared=False)
+    return resolve_log(dataset, variant)
 
 
 def positives(log: InteractionLog) -> InteractionLog:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recgym import data
 from recgym.data.log import InteractionLog
+from recgym.data.own import resolve_log
 from recgym.envs.influence_path.dynamics import InfluencePath
 from recgym.envs.influence_path.instances import Instances
 from recgym.envs.influence_path.sets import SetInstances, genre_sets, own_sets
@@ -62,29 +62,6 @@ def _instances(
     if isinstance(params.objective, str):
         return SetInstances(log, split, genre_sets(log))
     return SetInstances(log, split, own_sets(log, params.objective))
-
-
-def resolve_log(dataset: str | Path | InteractionLog, variant: str) -> InteractionLog:
-    """A log by name, by path (anything that :func:`recgym.data.read` reads), or as it is."""
-    if isinstance(dataset, InteractionLog):
-        return dataset
-    if not isinstance(dataset, str | Path):
-        raise ValueError(f"dataset must be a name, a path or an InteractionLog, got {dataset!r}.")
-    if dataset in data.names() or not Path(dataset).exists():
-        return data.load(str(dataset), variant=variant)
-    if variant not in ("raw", "clean"):
-        raise ValueError(f"{dataset} has no variant {variant!r}. It has: raw, clean.")
-    path = Path(dataset)
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    states = tuple((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files)
-    return _read(path.resolve(), variant, states)
-
-
-@functools.lru_cache(maxsize=4)
-def _read(path: Path, variant: str, states: tuple) -> InteractionLog:
-    """A user's own log, read again when its files (``states``) have changed."""
-    log = data.read(path)
-    return log if variant == "raw" else data.k_core(log)
 
 
 @dataclass(frozen=True)

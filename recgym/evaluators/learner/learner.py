@@ -178,8 +178,17 @@ class Learner:
         """One step of Adam on Σ s ℓ / max(1, Σ s), s = ``kept`` (B, n) of at least 0.
 
         A row that keeps nothing learns nothing: its weights stay as they are, decay included.
+
+        Raises:
+            ValueError: weights of triplets that are NaN, infinite or negative.
         """
         kept = np.asarray(kept, dtype=np.float32)
+        if not (np.isfinite(kept) & (kept >= 0)).all():
+            wrong = kept[~(np.isfinite(kept) & (kept >= 0))]
+            raise ValueError(
+                f"Weights of triplets must be finite and at least 0; {len(wrong)} of {kept.size} "
+                f"are not, such as {wrong[0]}. Correct what gives them."
+            )
         idle = ~(kept > 0).any(axis=1)
         moved = adam(weights, self.gradient(weights.values, triplets, kept), self.optimiser)
         if not idle.any():
