@@ -127,6 +127,25 @@ def test_an_interrupted_training_ends_as_one_that_was_not(name, world, tmp_path,
     assert not file.exists()
 
 
+def test_dropping_goes_on_from_any_of_its_shares(world, tmp_path, monkeypatch):
+    settings = replace(SHORT, most_updates=24, shares=(0.9, 0.5))
+    whole = METHODS["drop_random"](world, settings, None)
+    measure, stopped = of_training._Training._measure, []
+
+    def interrupted(self, state):
+        measure(self, state)
+        if len(self.kept) < len(self.row_weights) * 0.6 and not stopped:
+            stopped.append(state.epoch)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(of_training._Training, "_measure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        METHODS["drop_random"](world, settings, tmp_path / "training.safetensors")
+    outcome = METHODS["drop_random"](world, settings, tmp_path / "training.safetensors")
+    np.testing.assert_array_equal(outcome.test["NDCG"], whole.test["NDCG"])
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_weighs_nothing_is_not_learnt_from(world):
     """Weights of the batch and weights of rows are one thing; rows of weight 0 are never seen."""
     planted, seen = world.rows[2], []

@@ -70,6 +70,19 @@ class TestRewards:
             assert one == other
 
 
+def test_what_is_measured_while_learning_does_not_know_the_test_part():
+    """Negatives of the validation loss are items that its user has not taken otherwise, so far."""
+    world = resolve("ml-latest-small", noise=None)
+    n_items, test = world.log.n_items, world.parts[2]
+    tested = test.user.astype(np.int64) * n_items + test.item
+    for triplets in (world.validation_triplets, world.validation_by_popularity):
+        codes = triplets.user[0] * n_items + triplets.negative[0]
+        assert np.isin(codes, tested).any()
+        assert not np.isin(codes, world.taken).any()
+    codes = world.test_triplets.user[0] * n_items + world.test_triplets.negative[0]
+    assert not np.isin(codes, world.known).any()
+
+
 class TestNoise:
     def test_another_draw_plants_other_pairs_of_the_same_kind(self):
         first, second = (resolve("ml-latest-small", noise="spam", noise_draw=d) for d in (0, 1))

@@ -56,7 +56,7 @@ VALUATIONS = (
     "alignment", "item_alignment", "oracle",
 )  # fmt: skip
 BASE, BOUND = "bpr", "drop_oracle"
-FORMAT = 1  # of what is cached; change it with what a method computes
+FORMAT = 2  # of what is cached; change it with what a method computes
 Row = dict[str, Any]
 Run = Mapping[str, np.ndarray]
 """``test_`` and ``validation_`` with a metric: (V,) by user or (1,); costs (1,)."""

@@ -190,12 +190,12 @@ class World:
     @functools.cached_property
     def validation_triplets(self) -> Triplets:
         """(1, V): each validation interaction with fixed negatives, for the validation loss."""
-        return self._held_out(self.parts[1], 1)
+        return self._held_out(self.parts[1], 1, self._seen)
 
     @functools.cached_property
     def test_triplets(self) -> Triplets:
         """(1, V): the same of the test part."""
-        return self._held_out(self.parts[2], 2)
+        return self._held_out(self.parts[2], 2, self.known)
 
     @functools.cached_property
     def validation_by_popularity(self) -> Triplets:
@@ -209,17 +209,24 @@ class World:
         again = np.ones(len(user), dtype=bool)
         for _ in range(REDRAWS):
             negative[again] = item[rng.integers(0, len(item), int(again.sum()))]
-            again = np.isin(user * self.log.n_items + negative, self.known)
+            again = np.isin(user * self.log.n_items + negative, self._seen)
             if not again.any():
                 break
         negative[again] = triplets.negative[0][again]
         return batch_of([(user, triplets.item[0], negative)])
 
-    def _held_out(self, part: InteractionLog, number: int) -> Triplets:
+    @functools.cached_property
+    def _seen(self) -> np.ndarray:
+        """Sorted codes of training and validation: nothing that is chosen knows the test part."""
+        part = self.parts[1]
+        codes = part.user.astype(np.int64) * self.log.n_items + part.item
+        return np.union1d(self.taken, codes)
+
+    def _held_out(self, part: InteractionLog, number: int, known: np.ndarray) -> Triplets:
         rng = np.random.default_rng([SPLIT_SEED, number])
         user = np.repeat(part.user.astype(np.int64), MEASURING)
         item = np.repeat(part.item.astype(np.int64), MEASURING)
-        negative = draw_negatives(user, self.known, self.log.n_items, rng)
+        negative = draw_negatives(user, known, self.log.n_items, rng)
         return batch_of([(user, item, negative)])
 
     def stream(self, number: int, batch: int) -> Stream:

@@ -52,7 +52,8 @@ class ByAgent(Weighting):
 
     def __init__(self, agent: ValuingAgent, horizon: int, *, draws: bool = False):
         self.agent, self.horizon, self.draws = agent, horizon, draws
-        self.name = f"{agent.name} {sorted(vars(agent.config).items())} {horizon} {draws}"
+        told = agent.problem.params.metric, sorted(vars(agent.config).items()), horizon, draws
+        self.name = f"{agent.name} {told}"
 
     def weigh(self, batch: Batch, rng: np.random.Generator) -> np.ndarray:
         learner, values = batch.learner, batch.values
@@ -120,7 +121,10 @@ def dropped(world: World, s: Settings, checkpoint: Path | None, *, valuation: st
         choices = [found.values]
     else:
         choices = [found.best(share, s.seed) for share in s.shares]
-    tried = [train(world, s, row_weights=w, checkpoint=checkpoint) for w in choices]
+    tried = [
+        train(world, s, row_weights=w, checkpoint=_numbered(checkpoint, at))
+        for at, w in enumerate(choices)
+    ]
     chosen = max(tried, key=lambda outcome: outcome.validation["NDCG"].mean())
     return replace(
         chosen,
@@ -156,6 +160,11 @@ def names(world: World) -> list[str]:
         for name in METHODS
         if name.removeprefix("drop_") not in VALUATIONS or name.removeprefix("drop_") in valued
     ]
+
+
+def _numbered(checkpoint: Path | None, at: int) -> Path | None:
+    """A file for each training of a method; the others' are not this one's."""
+    return None if checkpoint is None else checkpoint.with_stem(f"{checkpoint.stem}-{at}")
 
 
 def _env(world: World, s: Settings) -> DataValuationEnv:

@@ -27,7 +27,7 @@ from recgym.models.harsanyi import Layout
 ROWS = 2048  # interactions whose users' and items' rows are compared at a time
 STEPS = 50  # of an episode
 BETWEEN = 10  # steps between measurements of what only many batches change
-FORMAT = 1  # of what is cached; change it with what is computed
+FORMAT = 2  # of what is cached; change it with what is computed
 
 
 @dataclass(frozen=True)
