@@ -53,7 +53,7 @@ def _pictures(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         Metric("correlation", "Correlation of φ and −loss", 0),
     ]
     ceiling = frames["ceiling"].rename(columns={"samples": "x"})
-    when = ceiling["trained"].map({True: "trained on labels", False: "as drawn"})
+    when = np.where(ceiling["trained"], "trained on labels", "as drawn")
     auc = [Metric("AUC", "AUC where inputs are the labels", +1)]
     return {
         "cosine": figures.lines(cosine, metrics, "epochs"),
