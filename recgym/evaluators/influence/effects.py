@@ -22,7 +22,7 @@ import scipy.sparse as sp
 from recgym.evaluators.influence.solve import Solver, solve
 from recgym.evaluators.influence.training import Recommender, fit, user_losses
 
-CHUNK = 128  # right-hand sides at a time
+CHUNK = 32  # right-hand sides at a time: more fall out of the cache
 Progress = Callable[[float], None]
 
 

@@ -14,6 +14,7 @@ class NotConverged(ArithmeticError):
 
 
 METHODS = ("cg", "lissa", "dense", "blocks")
+LEAVING = 0.25  # share of columns; fewer are not worth the copies
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,18 @@ def solve(hessian: Any, vectors: np.ndarray, solver: Solver = Solver()) -> np.nd
     if solver.method == "lissa":
         return _lissa(hessian, vectors, solver)
     if solver.method == "blocks":
-        return hessian.preconditioner(kind)(vectors)
+        return _preconditioner(hessian, kind)(vectors)
     return _conjugate_gradients(
-        lambda x: hessian @ x, hessian.preconditioner(kind), vectors, solver
+        lambda x: hessian @ x, _preconditioner(hessian, kind), vectors, solver
     )
+
+
+def _preconditioner(hessian: Any, kind: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """The Hessian's own, made once for all solves with it."""
+    made = vars(hessian).setdefault("_preconditioners", {})
+    if kind not in made:
+        made[kind] = hessian.preconditioner(kind)
+    return made[kind]
 
 
 def _dense(hessian: Any, vectors: np.ndarray) -> np.ndarray:
@@ -102,7 +111,7 @@ def _conjugate_gradients(
     vectors: np.ndarray,
     solver: Solver,
 ) -> np.ndarray:
-    """Columns are solved side by side; one that is done leaves the others' work."""
+    """Columns are solved side by side; where ``LEAVING`` of them are done, they leave the work."""
     goal = solver.tolerance * np.linalg.norm(vectors, axis=0)
     result = np.zeros_like(vectors)
     active = np.flatnonzero(np.linalg.norm(vectors, axis=0) > 0)
@@ -110,33 +119,38 @@ def _conjugate_gradients(
     towards = precondition(residual)
     direction = towards.copy()
     power = np.einsum("nr,nr->r", residual, towards)
-    x = np.zeros_like(residual)
+    x, work = np.zeros_like(residual), np.empty_like(residual)
+    going = np.ones(len(active), dtype=bool)
     for _ in range(solver.iterations):
         if len(active) == 0:
             return result
         image = product(direction)
         curvature = np.einsum("nr,nr->r", direction, image)
-        if (curvature <= 0).any():
+        if (curvature[going] <= 0).any():
             raise NotConverged(
                 "The Hessian has a direction of curvature "
-                f"{float(curvature.min()):.2g}: it is not positive definite where the training "
-                "ended. Use a stronger prior or a larger damping."
+                f"{float(curvature[going].min()):.2g}: it is not positive definite where the "
+                "training ended. Use a stronger prior or a larger damping."
             )
-        step = power / curvature
-        x += step * direction
-        residual -= step * image
-        done = np.linalg.norm(residual, axis=0) <= goal[active]
+        step = np.divide(power, curvature, out=np.zeros_like(power), where=going)
+        x += np.multiply(direction, step, out=work)
+        residual -= np.multiply(image, step, out=work)
+        done = going & (np.linalg.norm(residual, axis=0) <= goal[active])
         if done.any():
             result[:, active[done]] = x[:, done]
-            left = ~done
-            active, x, residual = active[left], x[:, left], residual[:, left]
-            direction, power = direction[:, left], power[left]
+            going &= ~done
+            if going.sum() <= (1 - LEAVING) * len(going):
+                active, x, residual = active[going], x[:, going], residual[:, going]
+                direction, power = direction[:, going], power[going]
+                work, going = work[:, going], going[going]
             if len(active) == 0:
                 return result
         towards = precondition(residual)
         following = np.einsum("nr,nr->r", residual, towards)
-        direction = towards + (following / power) * direction
+        direction *= np.divide(following, power, out=np.zeros_like(power), where=going)
+        direction += towards
         power = following
+    active, residual = active[going], residual[:, going]
     size = np.linalg.norm(residual, axis=0) / (goal[active] / solver.tolerance)
     raise NotConverged(
         f"Conjugate gradients stopped after {solver.iterations} iterations: {len(active)} of "
