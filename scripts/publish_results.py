@@ -145,7 +145,9 @@ def plain(source: str, columns: str, digits: str = "3", where: str = "") -> str:
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     for values in frame[names].itertuples(index=False, name=None):
         cells = [
-            f"{v:,.{digits}g}".replace("-", "−") if isinstance(v, float) and v == v else str(v)
+            ("–" if v != v else f"{v:,.{digits}g}".replace("-", "−"))
+            if isinstance(v, float)
+            else str(v)
             for v in values
         ]
         lines.append("| " + " | ".join(cells) + " |")

@@ -68,7 +68,7 @@ class DataSelectionEnv(RecEnv):
     | `action_mask` | `MultiBinary` | 1 for entries of the action that mean something to her |
 
     With `show_influence=True` users are told what each of their items does to their loss (among
-    more than 3,000 players by the Hessian's diagonal blocks alone, .13 to .16 off). With
+    more than 3,000 players by the Hessian's diagonal blocks alone, .14 to .18 off). With
     `backend="anchors"` they are told so at each of the T anchors, the first one first, and what
     each anchor selects of their items and promises them: the loss that it predicts if they select
     as the anchor does and the others as now. Otherwise T is 1 and the last two keys are absent.
