@@ -46,6 +46,8 @@ def test_theorems(monkeypatch):
     assert fifth["held_of_gradient_ascent"].all()
     assert (np.diff(sixth["bound"]) <= 1e-12).all()  # Theorem 6
     assert (sixth["error_nearest_jointly"] > 0).all()
+    error = sixth.set_index("anchors")["error_nearest_own"]
+    assert error[8] < error[1]
 
 
 def test_speed_is_of_the_same_work(monkeypatch):

@@ -146,6 +146,8 @@ def start(out: Path) -> subprocess.Popen:
         text=True,
         env=ENV,
         start_new_session=True,
+        # a shell's background jobs ignore Ctrl-C, and so would what they start
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
