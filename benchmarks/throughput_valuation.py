@@ -111,6 +111,7 @@ def main() -> None:
     }
     ratios = {
         "seconds, environment / optimiser": ("optimiser", "environment"),
+        "seconds, environment / torch": ("torch", "environment"),
         "seconds, optimiser / torch": ("torch", "optimiser"),
     }
     table = measure(work, ratios, arguments.repeats, "1/s")
