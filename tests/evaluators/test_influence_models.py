@@ -95,6 +95,28 @@ def drawn(trained):
     return theta, weight, along, which, rng.standard_normal((model.n_params, 4))
 
 
+def check_pair_effects(model, theta, weight, which, vectors, step=1e-6):
+    """∂/∂o_k of Σ which L − ⟨∇F, x⟩ by differences, and each user's own among them."""
+
+    def value(weight):
+        slope = model.value_and_gradient(theta, weight)[1]
+        losses = user_losses(model, theta, model.game.validation, weight)
+        return which.T @ losses - vectors.T @ slope
+
+    found = model.pair_effects(theta, weight, which, vectors)
+    for k in (0, 50, 111):
+        near = weight.copy()
+        near[k] += step
+        up = value(near)
+        near[k] -= 2 * step
+        np.testing.assert_allclose(found[:, k], (up - value(near)) / (2 * step), atol=1e-5)
+    users = np.arange(2, 6)
+    own = model.own_effects(theta, weight, users, vectors)
+    every = model.pair_effects(theta, weight, np.eye(PLAYERS)[:, users], vectors)
+    mine = model.game.pairs_of(users)
+    np.testing.assert_allclose(own, every[model.game.training.user[mine] - 2, mine])
+
+
 class TestDerivatives:
     def test_gradient_and_hessian(self, trained, drawn):
         (model, _), (theta, weight, along, *_), step = trained, drawn, 1e-5
@@ -118,25 +140,8 @@ class TestDerivatives:
 
     def test_pair_effects_hold_the_graph(self, trained, drawn):
         """∂/∂o_k of Σ which L − ⟨∇F, x⟩ by differences, for pairs in, out and in part."""
-        (model, _), (theta, weight, _, which, vectors), step = trained, drawn, 1e-6
-        valid = model.game.validation
-
-        def value(weight):
-            slope = model.value_and_gradient(theta, weight)[1]
-            return which.T @ user_losses(model, theta, valid, weight) - vectors.T @ slope
-
-        found = model.pair_effects(theta, weight, which, vectors)
-        for k in (0, 50, 111):
-            near = weight.copy()
-            near[k] += step
-            up = value(near)
-            near[k] -= 2 * step
-            np.testing.assert_allclose(found[:, k], (up - value(near)) / (2 * step), atol=1e-5)
-        users = np.arange(2, 6)
-        own = model.own_effects(theta, weight, users, vectors)
-        every = model.pair_effects(theta, weight, np.eye(PLAYERS)[:, users], vectors)
-        mine = model.game.pairs_of(users)
-        np.testing.assert_allclose(own, every[model.game.training.user[mine] - 2, mine])
+        (model, _), (theta, weight, _, which, vectors) = trained, drawn
+        check_pair_effects(model, theta, weight, which, vectors)
 
     def test_a_networks_blocks_are_gauss_newtons(self):
         """Against J of all scores: A = Jᵀ W J + ρ, its blocks of users, items and the shared."""
@@ -315,26 +320,9 @@ class TestRelabelled:
 
     def test_effects_of_pairs(self, both, at):
         """∂/∂o_k of Σ which L − ⟨∇F, x⟩ by differences: no edge of a graph goes or comes."""
-        model, (theta, weight, _, which), step = both[1], at, 1e-6
+        model, (theta, weight, _, which) = both[1], at
         vectors = np.random.default_rng(2).standard_normal((model.n_params, 4))
-
-        def value(weight):
-            slope = model.value_and_gradient(theta, weight)[1]
-            losses = user_losses(model, theta, model.game.validation, weight)
-            return which.T @ losses - vectors.T @ slope
-
-        found = model.pair_effects(theta, weight, which, vectors)
-        for k in (0, 50, 111):
-            near = weight.copy()
-            near[k] += step
-            up = value(near)
-            near[k] -= 2 * step
-            np.testing.assert_allclose(found[:, k], (up - value(near)) / (2 * step), atol=1e-5)
-        users = np.arange(2, 6)
-        own = model.own_effects(theta, weight, users, vectors)
-        every = model.pair_effects(theta, weight, np.eye(PLAYERS)[:, users], vectors)
-        mine = model.game.pairs_of(users)
-        np.testing.assert_allclose(own, every[model.game.training.user[mine] - 2, mine])
+        check_pair_effects(model, theta, weight, which, vectors)
 
     def test_everything_selected_is_the_same(self, both):
         dropping, relabelling = both
