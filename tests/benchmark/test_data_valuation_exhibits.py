@@ -15,7 +15,8 @@ from recgym.data import InteractionLog
 from recgym.envs.data_valuation.worlds import World
 from recgym.evaluators.learner import Optimiser
 
-TABLE, OF_BACKBONES = valuation.TABLE, valuation.OF_BACKBONES
+TABLE, TABLES, OF_BACKBONES = valuation.TABLE, valuation.TABLES, valuation.OF_BACKBONES
+WHILE_TRAINING, WORLD = valuation.WHILE_TRAINING, valuation.Place.world
 VALUATIONS = valuation.VALUATIONS
 SHORT = Settings(batch=128, most_updates=8, k=5, valuing_epochs=1, plain_epochs=1)
 
@@ -32,6 +33,8 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(valuation, "OF_BACKBONES", ("bpr", "r_ce"))
     monkeypatch.setattr(valuation, "BACKBONES", ("neumf",))
     monkeypatch.setattr(valuation, "VALUATIONS", ("random", "cooccurrence", "oracle"))
+    monkeypatch.setattr(valuation, "WHILE_TRAINING", ("r_ce",))
+    monkeypatch.setattr(valuation, "TABLES", {"gowalla": ("bpr",)})
     monkeypatch.setattr(valuation, "NOISES", ("uniform", "spam"))
     monkeypatch.setattr(valuation.Place, "world", lambda self, **given: made(**given))
 
@@ -102,7 +105,7 @@ def test_noise_ranks_between_chance_and_the_oracle(place):
     assert (auc.xs("random", level="valuation") - 0.5).abs().max() < 0.1
     assert auc["uniform", "cooccurrence"] > 0.75
     assert set(frames["recovered"]["method"]) == {
-        "bpr", "drop_random", "drop_cooccurrence", "drop_oracle"
+        "bpr", "r_ce", "drop_random", "drop_cooccurrence", "drop_oracle"
     }  # fmt: skip
 
 
@@ -132,10 +135,25 @@ def test_other_backbones(place):
     assert set(frame["method"]) == {"bpr", "r_ce"}
 
 
-def test_gowalla_has_one_seed():
+def test_gowalla_has_one_seed_and_fewer_methods():
     place = valuation.Place("gowalla", "paper", lambda *told: None)
-    assert (valuation.methods(place).frames["methods"]["seeds"] == 1).all()
+    frame = valuation.methods(place).frames["methods"]
+    assert (frame["seeds"] == 1).all()
+    assert set(frame["method"]) == {"bpr"}
     assert (valuation.SEEDS, valuation.SEEDS_OF) == ((0, 1), {"gowalla": (0,)})
+
+
+def test_large_data_have_larger_batches_and_fewer_users_who_decide(monkeypatch):
+    world = made()
+    assert valuation._sized(world, 2).batch == len(world.rows[0]) // 2
+    assert valuation._sized(world, 100).batch == SHORT.batch
+    place = valuation.Place("ml-latest-small", "clean", lambda *told: None)
+    assert WORLD(place, backbone="neumf").validation_users is None
+    monkeypatch.setattr(valuation, "PAIRS", 1000)
+    assert WORLD(place, backbone="neumf").validation_users == valuation.FEW_USERS
+    assert WORLD(place, backbone="lightgcn").validation_users is None
+    monkeypatch.setattr(valuation, "VALIDATION_USERS", {"ml-latest-small": 7})
+    assert WORLD(place).validation_users == 7
 
 
 def test_files(tmp_path, monkeypatch):
@@ -152,6 +170,7 @@ def test_files(tmp_path, monkeypatch):
 
 def test_every_name_of_the_tables_is_known():
     known = set(METHODS)
-    assert {*TABLE, *OF_BACKBONES} <= known
+    assert {*TABLE, *OF_BACKBONES, *WHILE_TRAINING} <= known
+    assert all(set(names) <= set(TABLE) for names in TABLES.values())
     assert {f"drop_{name}" for name in VALUATIONS} <= known
     assert {valuation.BASE, valuation.BOUND} <= known

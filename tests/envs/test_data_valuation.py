@@ -11,10 +11,10 @@ import recgym  # noqa: F401
 from recgym.benchmark import exhibits
 from recgym.cli.bench import run_study
 from recgym.data import DataError
-from recgym.envs.data_valuation.measuring import separation
+from recgym.envs.data_valuation.measuring import ranked, separation
 from recgym.envs.data_valuation.state import DIRECTIONS
 from recgym.envs.data_valuation.tiny import tiny_world
-from recgym.envs.data_valuation.worlds import resolve
+from recgym.envs.data_valuation.worlds import World, resolve
 from recgym.testing import MODES, check_vector_equals_single
 
 ID, TINY = "recgym/DataValuation-v0", "recgym/DataValuationTiny-v0"
@@ -81,6 +81,29 @@ def test_what_is_measured_while_learning_does_not_know_the_test_part():
         assert not np.isin(codes, world.taken).any()
     codes = world.test_triplets.user[0] * n_items + world.test_triplets.negative[0]
     assert not np.isin(codes, world.known).any()
+
+
+class TestValidationUsers:
+    def test_only_they_are_measured_and_lists_for_the_test_are_the_same(self):
+        whole, few = (
+            resolve("ml-latest-small", noise=None, warm_epochs=0, validation_users=users)
+            for users in (None, 50)
+        )
+        assert len(np.unique(few.measured.user)) == 50
+        assert np.isin(few.measured.user, whole.measured.user).all()
+        assert set(few.validation_triplets.user[0]) == set(few.measured.user)
+        np.testing.assert_array_equal(few.rows[1], whole.rows[1])
+        scorer = whole.learner.scorer(whole.learner.start().values[0])
+        assert len(ranked(few, scorer, 5, test=False).users) == 50
+        lists = [ranked(world, scorer, 5, test=True).lists for world in (whole, few)]
+        np.testing.assert_array_equal(*lists)
+        assert whole.fingerprint != few.fingerprint
+
+    def test_the_same_are_drawn_each_time_and_all_where_there_are_no_more(self):
+        log = resolve("ml-latest-small", noise=None).log
+        first, again, many = (World("one", log, validation_users=n) for n in (2, 2, 10**6))
+        np.testing.assert_array_equal(first.measured.user, again.measured.user)
+        np.testing.assert_array_equal(many.measured.user, many.parts[1].user)
 
 
 class TestNoise:
@@ -290,6 +313,7 @@ class TestBadInput:
             ({"noise": "lies"}, "noise must be one of"),
             ({"noise_share": -0.1}, "noise_share"),
             ({"noise_draw": -1}, "noise_draw"),
+            ({"validation_users": 0}, "validation_users must be a whole number from 1"),
             ({"backbone": "transformer"}, "backbone must be one of"),
             ({"split": "all"}, "split must be one of"),
             ({"action": "drop"}, "action must be one of"),

@@ -37,6 +37,14 @@ SEEDS_OF: Mapping[str, Sequence[int]] = {"gowalla": (0,)}
 NOISE_SEEDS = (1, 2, 3, 4, 5)
 """Of the noise too; draw 0 is the environment's, which methods were made with."""
 SETTINGS = Settings()
+UPDATES, GRAPH_UPDATES = 160, 40
+"""Of an epoch, at most: larger data have larger batches than 512. A step on a graph takes as long
+whatever the batch."""
+VALIDATION_USERS: Mapping[str, int] = {"gowalla": 2_000}
+"""That decide when training ends, where ranking for all would take longer than training."""
+PAIRS = 10_000_000
+"""Users × items that a network scores one by one; with more, 1,000 users decide."""
+FEW_USERS = 1_000
 SHARES = (0.95, 0.9, 0.77)  # of clean data, to choose from on validation
 NOISY_SHARES = (0.77, 0.7)  # .77 is all but what was planted
 LISTS = ("Recall", "NDCG", "CC", "ILD", "Gini")  # in the order of the tables
@@ -47,14 +55,21 @@ TABLE = (
     "pris_uniform", "pris_popularity", "pris_cluster", "pris_cluster_popularity",
     "t_ce", "r_ce", "til_ui", "til_mi",
     "dvr_loss", "dvr_recall", "dvr_ndcg", "dvr_cc", "dvr_ild", "dvr_gini",
-    "drop_random", "drop_alignment", "drop_item_alignment",
+    "drop_random", "drop_popularity", "drop_cooccurrence", "drop_loss",
+    "drop_alignment", "drop_item_alignment",
 )  # fmt: skip
+TABLES: Mapping[str, Sequence[str]] = {
+    "gowalla": ("untrained", "bpr", "wbpr", "til_mi", "dvr_loss", "dvr_ndcg", "drop_item_alignment")
+}
+"""Of data sets on which every method would take days; all others have TABLE."""
 BACKBONES = ("neumf", "lightgcn", "mgcf")
 OF_BACKBONES = ("bpr", "til_mi", "dvr_ndcg")
 VALUATIONS = (
     "random", "popularity", "cooccurrence", "loss", "dvr_loss_paper", "dvr_loss", "dvr_ndcg", "ppo",
     "alignment", "item_alignment", "oracle",
 )  # fmt: skip
+WHILE_TRAINING = ("t_ce", "r_ce", "til_ui", "til_mi", "dvr_loss", "dvr_ndcg")
+"""Methods that weigh triplets while they train, and value no interaction for good."""
 BASE, BOUND = "bpr", "drop_oracle"
 FORMAT = 2  # of what is cached; change it with what a method computes
 Row = dict[str, Any]
@@ -71,8 +86,12 @@ class Place:
     tell: Tell
 
     def world(self, noise: str | None = None, backbone: str = "mf", draw: int = 0) -> World:
-        given = {"noise": noise, "backbone": backbone, "noise_draw": draw}
-        return resolve(self.dataset, self.variant, **given)
+        given: Row = {"noise": noise, "backbone": backbone, "noise_draw": draw}
+        deciding = VALIDATION_USERS.get(self.dataset)
+        if deciding is None and backbone == "neumf":
+            log = resolve(self.dataset, self.variant, **given).log
+            deciding = FEW_USERS if log.n_users * log.n_items > PAIRS else None
+        return resolve(self.dataset, self.variant, **given, validation_users=deciding)
 
 
 def methods(place: Place) -> Exhibit:
@@ -82,8 +101,8 @@ def methods(place: Place) -> Exhibit:
     recommender before its training. ``lead`` is over plain BPR, user by user.
     """
     world = place.world()
-    names = _known(world, TABLE)
-    settings = replace(SETTINGS, shares=SHARES)
+    names = _known(world, TABLES.get(place.dataset, TABLE))
+    settings = replace(_sized(world, UPDATES), shares=SHARES)
     seeds = SEEDS_OF.get(place.dataset, SEEDS)
     frame = pd.DataFrame(_table(place, world, names, seeds, settings))
     title = f"Methods of training on {place.dataset}"
@@ -96,7 +115,8 @@ def backbones(place: Place) -> Exhibit:
     rows: list[Row] = []
     for backbone in BACKBONES:
         world = place.world(backbone=backbone)
-        found = _table(place, world, _known(world, OF_BACKBONES), FEW_SEEDS, SETTINGS)
+        settings = _sized(world, GRAPH_UPDATES)
+        found = _table(place, world, _known(world, OF_BACKBONES), FEW_SEEDS, settings)
         rows += [{"backbone": backbone, **row} for row in found]
     frame = pd.DataFrame(rows)
     figure = _picture(frame.rename(columns={"backbone": "setting"}), list(BACKBONES))
@@ -121,7 +141,8 @@ def noise(place: Place) -> Exhibit:
         possible = registry.valuations(worlds[NOISE_SEEDS[0]])
         valued = [name for name in VALUATIONS if name in possible]
         settings = replace(SETTINGS, shares=NOISY_SHARES)
-        runs = _runs(place, worlds, [BASE, *(f"drop_{name}" for name in valued)], settings)
+        names = [BASE, *WHILE_TRAINING, *(f"drop_{name}" for name in valued)]
+        runs = _runs(place, worlds, names, settings)
         for name in valued:
             found = [
                 registry.value(world, name, replace(settings, seed=seed)).auc(world.rows[2])
@@ -223,6 +244,11 @@ def _estimated(values: Sequence[np.ndarray]) -> Row:
         "seeds": e.seeds,
         "users": values[0].size,
     }
+
+
+def _sized(world: World, updates: int) -> Settings:
+    """Batches of which an epoch has no more than so many."""
+    return replace(SETTINGS, batch=max(SETTINGS.batch, len(world.rows[0]) // updates))
 
 
 def _known(world: World, names: Sequence[str]) -> list[str]:

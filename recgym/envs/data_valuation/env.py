@@ -86,6 +86,8 @@ class DataValuationEnv(RecEnv):
       planted.
     - `backbone="mf"`: or `"neumf"`, `"lightgcn"`, `"mgcf"`; `width=64`; `learning_rate=2e-3`,
       `weight_decay=5e-5` of Adam; `warm_epochs=10`.
+    - `validation_users=None`: measure so many users, drawn once, instead of all; ranking a large
+      catalogue for everybody takes longer than learning.
     - `metric="Loss"`: or `"Recall"`, `"NDCG"`, `"CC"`, `"ILD"`, `"Gini"`; `k=20`;
       `measure_every=1`, K. After a single batch only the loss can be told from noise; measure
       ranking metrics every 10 steps or more.
@@ -118,6 +120,7 @@ class DataValuationEnv(RecEnv):
         learning_rate: float = 2e-3,
         weight_decay: float = 5e-5,
         warm_epochs: int = 10,
+        validation_users: int | None = None,
         metric: str = "Loss",
         k: int = 20,
         measure_every: int = 1,
@@ -166,6 +169,7 @@ class DataValuationVectorEnv(RecVectorEnv):
         learning_rate: float = 2e-3,
         weight_decay: float = 5e-5,
         warm_epochs: int = 10,
+        validation_users: int | None = None,
         metric: str = "Loss",
         k: int = 20,
         measure_every: int = 1,
@@ -207,6 +211,7 @@ _OF_THE_WORLD = (
     "learning_rate",
     "weight_decay",
     "warm_epochs",
+    "validation_users",
 )
 
 

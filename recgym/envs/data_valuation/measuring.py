@@ -81,7 +81,7 @@ def ranked(
     return ranking.rank_all(
         scorer,
         matrices["train"] + matrices["validation"] if test else matrices["train"],
-        matrices["test" if test else "validation"],
+        matrices["test" if test else "measured"],
         k,
         categories=genres if genres.any() else None,
     )

@@ -25,6 +25,7 @@ def tiny_world(
     learning_rate: float = 0.2,
     weight_decay: float = 0.0,
     warm_epochs: int = 0,
+    validation_users: int | None = None,
 ) -> World:
     """Six true training interactions and two that were planted; d = 2, and large steps.
 
@@ -46,4 +47,5 @@ def tiny_world(
         optimiser=Optimiser(learning_rate, weight_decay),
         warm_epochs=warm_epochs,
         held_out=(rows[:, 2], rows[:, 3]),
+        validation_users=validation_users,
     )

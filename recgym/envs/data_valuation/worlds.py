@@ -26,6 +26,7 @@ BACKBONES = ("mf", "neumf", "lightgcn", "mgcf")
 MEASURING = 2  # negatives for each validation interaction, in the validation loss
 REDRAWS = 50  # of negatives by popularity; then a uniform one stays
 WARM_STREAM = 2**40  # of no episode
+_LEAST = {"width": 1, "warm_epochs": 0, "warm_batch": 2, "noise_draw": 0, "validation_users": 1}
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,8 @@ class World:
         warm_epochs: plain BPR before an episode starts.
         warm_batch: its batches.
         held_out: rows of the log for validation and for the test; None splits at random.
+        validation_users: whose validation interactions are measured, so many drawn once; None for
+            all. Ranking costs users × items. The other users' are in no training part either.
     """
 
     name: str
@@ -56,12 +59,15 @@ class World:
     warm_epochs: int = 10
     warm_batch: int = 512
     held_out: tuple[np.ndarray, np.ndarray] | None = None
+    validation_users: int | None = None
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
             raise ValueError(f"backbone must be one of {BACKBONES}, got {self.backbone!r}.")
-        for name, least in (("width", 1), ("warm_epochs", 0), ("warm_batch", 2), ("noise_draw", 0)):
+        for name, least in _LEAST.items():
             value = getattr(self, name)
+            if name == "validation_users" and value is None:
+                continue
             if not isinstance(value, int | np.integer) or value < least:
                 raise ValueError(f"{name} must be a whole number from {least}, got {value!r}.")
 
@@ -74,6 +80,8 @@ class World:
         digest.update(repr((self.noise, self.noise_share, self._recipe)).encode())
         if self.noise_draw:
             digest.update(f"draw {self.noise_draw}".encode())
+        if self.validation_users is not None:
+            digest.update(f"measures {self.validation_users}".encode())
         for rows in self.held_out or ():
             digest.update(np.ascontiguousarray(rows).tobytes())
         return digest.hexdigest()
@@ -98,6 +106,17 @@ class World:
                     "least five items."
                 )
         return found[0], found[1], found[2]
+
+    @functools.cached_property
+    def measured(self) -> InteractionLog:
+        """The validation part, of the users in whom the recommender is measured."""
+        part = self.parts[1]
+        users = np.unique(part.user)
+        if self.validation_users is None or self.validation_users >= len(users):
+            return part
+        rng = np.random.default_rng([SPLIT_SEED, 4])
+        drawn = rng.choice(users, self.validation_users, replace=False)
+        return part.keep(np.isin(part.user, drawn))
 
     @functools.cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -129,11 +148,12 @@ class World:
 
     @functools.cached_property
     def matrices(self) -> dict[str, sp.csr_matrix]:
-        """(U, N) of ``train`` (with noise), ``validation`` and ``test``."""
+        """(U, N): ``train`` (with noise), ``validation``, what is ``measured`` of it, ``test``."""
         user, item, _ = self.rows
         shape = (self.log.n_users, self.log.n_items)
         found = {"train": sp.csr_matrix((np.ones(len(user)), (user, item)), shape)}
-        for name, part in zip(("validation", "test"), self.parts[1:], strict=True):
+        _, validation, test = self.parts
+        for name, part in (("validation", validation), ("measured", self.measured), ("test", test)):
             found[name] = sp.csr_matrix((np.ones(len(part)), (part.user, part.item)), shape)
         return found
 
@@ -190,7 +210,7 @@ class World:
     @functools.cached_property
     def validation_triplets(self) -> Triplets:
         """(1, V): each validation interaction with fixed negatives, for the validation loss."""
-        return self._held_out(self.parts[1], 1, self._seen)
+        return self._held_out(self.measured, 1, self._seen)
 
     @functools.cached_property
     def test_triplets(self) -> Triplets:
@@ -288,7 +308,7 @@ def resolve(dataset: str | Path | World, variant: str = "clean", **of: Any) -> W
         variant: of the data set; of a user's own ``raw``, ``clean``, or ``paper``, the
             data-valuation paper's rule (:func:`recgym.data.paper.valuation`).
         of: ``noise``, ``noise_share``, ``noise_draw``, ``backbone``, ``width``,
-            ``learning_rate``, ``weight_decay``, ``warm_epochs``.
+            ``learning_rate``, ``weight_decay``, ``warm_epochs``, ``validation_users``.
 
     Raises:
         ValueError: neither a name, a path nor a world; a choice that is unknown or out of range.
@@ -313,12 +333,13 @@ def _resolved(
     learning_rate: float = 2e-3,
     weight_decay: float = 5e-5,
     warm_epochs: int = 10,
+    validation_users: int | None = None,
 ) -> World:
     if dataset == "tiny":
         from recgym.envs.data_valuation.tiny import tiny_world
 
         of = (noise, noise_share, noise_draw, backbone, width, learning_rate, weight_decay)
-        return tiny_world(*of, warm_epochs)
+        return tiny_world(*of, warm_epochs, validation_users)
     return World(
         dataset,
         positives(_log(dataset, variant)),
@@ -329,6 +350,7 @@ def _resolved(
         width=width,
         optimiser=Optimiser(learning_rate, weight_decay),
         warm_epochs=warm_epochs,
+        validation_users=validation_users,
     )
 
 
