@@ -91,5 +91,6 @@ EXHIBITS: Mapping[str, str] = {
     "data-valuation-methods": _VALUATION,
     "data-valuation-backbones": _VALUATION,
     "data-valuation-noise": _VALUATION,
+    "data-valuation-search": _VALUATION,
 }
 """Modules that define ``exhibit(name, dataset, variant, tell) -> Exhibit``, by name."""

@@ -102,6 +102,17 @@ def test_other_backbones_train(backbone):
     assert np.isfinite(outcome.test["NDCG"]).all()
 
 
+def test_longer_training_is_plain_training_whose_patience_starts_later(world):
+    settings = replace(SHORT, patience=1, most_updates=1000)
+    short, long = (METHODS[name](world, settings, None) for name in ("bpr", "bpr_long"))
+    per_epoch = len(world.rows[0]) // settings.batch
+    assert short.updates < 20 * per_epoch
+    longer = METHODS["bpr_long"](world, replace(settings, plain_epochs=30), None)
+    assert longer.updates >= 30 * per_epoch
+    assert longer.validation["NDCG"].mean() >= short.validation["NDCG"].mean()
+    assert long.updates == short.updates
+
+
 @pytest.mark.parametrize("name", ["til_mi", "aobpr", "pris_cluster"])
 def test_an_interrupted_training_ends_as_one_that_was_not(name, world, tmp_path, monkeypatch):
     settings, file = replace(SHORT, most_updates=24), tmp_path / "training.safetensors"

@@ -39,13 +39,13 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(valuation.Place, "world", lambda self, **given: made(**given))
 
 
-def made(noise=None, backbone="mf", draw=0) -> World:
+def made(noise=None, backbone="mf", draw=0, optimiser=(0.02, 5e-5)) -> World:
     """Two tastes: even users like the first half of the items."""
     rng = np.random.default_rng(0)
     user = np.repeat(np.arange(60), 15)
     item = np.concatenate([rng.permutation(40)[:15] for _ in range(60)]) + (user % 2) * 40
     log = InteractionLog.from_columns("tastes", user, item, order=np.tile(np.arange(15), 60))
-    return World("tastes", log, noise, 0.3, draw, backbone, 8, Optimiser(0.02), warm_epochs=0)
+    return World("tastes", log, noise, 0.3, draw, backbone, 8, Optimiser(*optimiser), warm_epochs=0)
 
 
 @pytest.fixture
@@ -143,10 +143,37 @@ def test_gowalla_has_one_seed_and_fewer_methods():
     assert (valuation.SEEDS, valuation.SEEDS_OF) == ((0, 1), {"gowalla": (0,)})
 
 
+def test_search_takes_what_is_close_to_the_best_and_fast(monkeypatch):
+    monkeypatch.setattr(valuation, "GRID", ((0.02, 0.001), (0.0, 1.0)))
+    monkeypatch.setattr(valuation, "SMALL_GRID", ((0.02,), (0.0,)))
+    place = valuation.Place(valuation.DEFAULT, "clean", lambda *told: None)
+    frame = valuation.search(place).frames["search"]
+    assert len(frame) == 4 * 3 + 1
+    by_world = frame.groupby(["backbone", "noise"])
+    assert (by_world["chosen"].sum() == 1).all()
+    for _, of_world in by_world:
+        best = of_world["validation_NDCG"].max()
+        close = of_world[of_world["validation_NDCG"] >= 0.97 * best]
+        (taken,) = of_world[of_world["chosen"]].to_dict("records")
+        assert taken["updates"] == close["updates"].min()
+        assert taken["validation_NDCG"] >= 0.97 * best
+    other = valuation.Place("tastes", "clean", lambda *told: None)
+    assert set(valuation.search(other).frames["search"]["noise"]) == {"none"}
+
+
+def test_optimisers_of_data_sets_are_those_of_the_search(monkeypatch):
+    place = valuation.Place("ml-latest-small", "clean", lambda *told: None)
+    assert WORLD(place).optimiser == Optimiser(2e-3, 5e-5)
+    monkeypatch.setattr(valuation, "OPTIMISERS", {("ml-latest-small", "mf"): (1e-3, 1e-5)})
+    assert WORLD(place, noise="spam").optimiser == Optimiser(1e-3, 1e-5)
+    assert WORLD(place, backbone="neumf").optimiser == Optimiser(2e-3, 5e-5)
+
+
 def test_large_data_have_larger_batches_and_fewer_users_who_decide(monkeypatch):
     world = made()
-    assert valuation._sized(world, 2).batch == len(world.rows[0]) // 2
-    assert valuation._sized(world, 100).batch == SHORT.batch
+    assert valuation._sized(world).batch == SHORT.batch
+    monkeypatch.setattr(valuation, "UPDATES", 2)
+    assert valuation._sized(world).batch == len(world.rows[0]) // 2
     place = valuation.Place("ml-latest-small", "clean", lambda *told: None)
     assert WORLD(place, backbone="neumf").validation_users is None
     monkeypatch.setattr(valuation, "PAIRS", 1000)

@@ -67,6 +67,14 @@ class ByAgent(Weighting):
         return (rng.random(len(weights)) < weights).astype(float) if self.draws else weights
 
 
+class Longer(Weighting):
+    """Weighs nothing; patience starts after so many epochs."""
+
+    def __init__(self, epochs: int):
+        self.plain_epochs = epochs
+        self.name = f"plain for {epochs} epochs"
+
+
 def sampled(world: World, s: Settings, checkpoint: Path | None, *, sampler: str) -> Outcome:
     """BPR with negatives from a sampler."""
     return train(world, s, sampler=sampler, checkpoint=checkpoint)
@@ -75,6 +83,11 @@ def sampled(world: World, s: Settings, checkpoint: Path | None, *, sampler: str)
 def untrained(world: World, s: Settings, checkpoint: Path | None) -> Outcome:
     """The initialisation: diversity and fairness can be won so."""
     return train(world, replace(s, most_updates=0))
+
+
+def bpr_long(world: World, s: Settings, checkpoint: Path | None) -> Outcome:
+    """Plain BPR for as many epochs at least as TIL-MI: what is due to longer training alone."""
+    return train(world, s, weighting=Longer(s.plain_epochs), checkpoint=checkpoint)
 
 
 def t_ce(world: World, s: Settings, checkpoint: Path | None) -> Outcome:
@@ -136,6 +149,7 @@ def dropped(world: World, s: Settings, checkpoint: Path | None, *, valuation: st
 METHODS: Mapping[str, Method] = {
     "untrained": untrained,
     "bpr": partial(sampled, sampler="uniform"),
+    "bpr_long": bpr_long,
     "wbpr": partial(sampled, sampler="wbpr"),
     "aobpr": partial(sampled, sampler="aobpr"),
     "pris_uniform": partial(sampled, sampler="pris_uniform"),
