@@ -284,6 +284,7 @@ class TestWorlds:
             ({"dataset": "tiny", "deselected": "forget"}, "deselected must be one of"),
             ({"holdout": "three"}, r"holdout must be one of \('two', 'ratio'\), got 'three'"),
             ({"dataset": "tiny", "holdout": "ratio"}, "no such choice: holdout"),
+            ({"dataset": "simulation", "variant": "paper"}, "no such choice: variant"),
         ],
     )
     def test_wrong_arguments(self, settings, message):

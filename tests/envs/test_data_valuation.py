@@ -313,6 +313,7 @@ class TestBadInput:
             ({"noise": "lies"}, "noise must be one of"),
             ({"noise_share": -0.1}, "noise_share"),
             ({"noise_draw": -1}, "noise_draw"),
+            ({"dataset": "tiny", "variant": "paper"}, "no other variant"),
             ({"validation_users": 0}, "validation_users must be a whole number from 1"),
             ({"backbone": "transformer"}, "backbone must be one of"),
             ({"split": "all"}, "split must be one of"),

@@ -133,7 +133,7 @@ class StrategyAgent(SelectingAgent):
                 f'{self.name} assumes cost="linear", not {self.problem.params.cost!r}: with '
                 "another cost items cannot be judged one by one."
             )
-        self._behind: list[np.ndarray] = []
+        self._users, self._behind = 0, np.zeros(2)
 
     @abstractmethod
     def gain(self, observation: dict[str, np.ndarray], selections: np.ndarray) -> np.ndarray:
@@ -177,9 +177,8 @@ class StrategyAgent(SelectingAgent):
             found[rows, :n] = listed[chosen]
             held = gain[np.arange(len(rows)), chosen]
             most = self.gain(part, best[rows, None].astype(np.float64))[:, 0]
-            self._behind.append(np.stack([most - held, most - gain.max(axis=1)], axis=1))
-        behind = np.concatenate(self._behind)
-        self._behind = [behind]
-        gap, of_support = behind.mean(axis=0).tolist()
+            self._behind += (most - held).sum(), (most - gain.max(axis=1)).sum()
+        self._users += len(own)
+        gap, of_support = (self._behind / self._users).tolist()
         self.training_record |= {"gap": gap, "support_gap": of_support}
         return found

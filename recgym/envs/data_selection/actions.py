@@ -28,10 +28,6 @@ class Actions(ABC):
     def kept(self, action: np.ndarray, user: np.ndarray) -> np.ndarray:
         """(B, K) bool: which of her places (padding included) an action keeps."""
 
-    @abstractmethod
-    def everything(self, user: np.ndarray) -> np.ndarray:
-        """(B, ...): actions that keep all."""
-
 
 class ItemActions(Actions):
     """``MultiBinary(K)``: a bit for each item, the oldest first; bits beyond are ignored."""
@@ -45,9 +41,6 @@ class ItemActions(Actions):
 
     def kept(self, action: np.ndarray, user: np.ndarray) -> np.ndarray:
         return action.astype(bool)
-
-    def everything(self, user: np.ndarray) -> np.ndarray:
-        return self.own[user].astype(np.int8)
 
 
 class CategoryActions(Actions):
@@ -76,9 +69,6 @@ class CategoryActions(Actions):
         chosen = (of_place & action.astype(bool)[:, None]).any(axis=2)
         return np.asarray(chosen | ~of_place.any(axis=2))
 
-    def everything(self, user: np.ndarray) -> np.ndarray:
-        return np.ones((len(user), self._of_place.shape[2]), dtype=np.int8)
-
 
 class RecentActions(Actions):
     """``Discrete(K + 1)``: so many of the latest items stay in.
@@ -97,9 +87,6 @@ class RecentActions(Actions):
     def kept(self, action: np.ndarray, user: np.ndarray) -> np.ndarray:
         first = self._lengths[user] - action
         return np.arange(self.places.shape[1]) >= first[:, None]
-
-    def everything(self, user: np.ndarray) -> np.ndarray:
-        return self._lengths[user]
 
 
 KINDS = {"items": ItemActions, "category": CategoryActions, "recent": RecentActions}

@@ -383,7 +383,7 @@ def resolve(dataset: str | World, variant: str = "clean", **of: Any) -> World:
 @functools.lru_cache(maxsize=8)
 def _resolved(
     dataset: str,
-    variant: str,
+    variant: str = "clean",
     per_user: int = 20,
     width: int = 16,
     prior: str = "proximal",
@@ -401,7 +401,7 @@ def _resolved(
     if dataset == "tiny":
         from recgym.envs.data_selection.tiny import tiny_world
 
-        _refuse(dataset, per_user=per_user, width=width, willingness=willingness)
+        _refuse(dataset, variant=variant, per_user=per_user, width=width, willingness=willingness)
         _refuse(dataset, most_users=most_users, character=character, holdout=holdout)
         tiny = tiny_world()
         if (recommender, prior, deselected) == ("mf", "proximal", "drop"):
@@ -417,7 +417,7 @@ def _resolved(
         "holdout": holdout,
     }
     if dataset in ("simulation", "simulation-50"):
-        _refuse(dataset, willingness=willingness, most_users=most_users)
+        _refuse(dataset, variant=variant, willingness=willingness, most_users=most_users)
         if character not in CHARACTERS:
             raise ValueError(f"character must be one of {list(CHARACTERS)}, got {character!r}.")
         made = simulate(0, SIMULATED_USERS, 1_000, a=CHARACTERS[character])

@@ -338,6 +338,8 @@ def _resolved(
     if dataset == "tiny":
         from recgym.envs.data_valuation.tiny import tiny_world
 
+        if variant != "clean":
+            raise ValueError(f'dataset="tiny" has no other variant than "clean", got {variant!r}.')
         of = (noise, noise_share, noise_draw, backbone, width, learning_rate, weight_decay)
         return tiny_world(*of, warm_epochs, validation_users)
     return World(
