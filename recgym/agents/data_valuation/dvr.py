@@ -26,8 +26,9 @@ class DVRConfig(AgentConfig):
 
     layout: Literal["equivariant", "paper"] = "equivariant"
     """Of the HarsanyiNet: ours, or units that belong to places in the batch."""
-    advantage: Literal["level", "gain"] = "level"
-    """The metric less its running mean (Eq. 5.13), or its gain in a step, standardised (ours)."""
+    advantage: Literal["level", "gain", "alignment"] = "level"
+    """The metric less its running mean (Eq. 5.13); or its gain in a step, standardised (ours); or
+    of each sample its own, the alignment of its items' gradients (ours), and no metric."""
     episodes: int = 40
     hidden: int = 64
     """Of the encoder."""
@@ -125,7 +126,10 @@ class DVR(ValuingAgent):
         """
         seed = self.config.seed if seed is None else seed
         self.valuator = self._new(seed)
-        params = replace(self.problem.params, show_embeddings=True, action="select")
+        aligned = self.config.advantage == "alignment"
+        params = replace(
+            self.problem.params, show_embeddings=True, show_alignment=aligned, action="select"
+        )
         played = DataValuation(self.problem.world, params, "train")
         optimiser = torch.optim.Adam(
             self.valuator.parameters(),
@@ -147,7 +151,9 @@ class DVR(ValuingAgent):
             moved = played.step(state, chosen, [rng])
             state = moved.state
             loss = ((value - float(seen["loss"].mean())) ** 2).mean()
-            if (step + 1) % params.measure_every == 0:
+            if aligned:  # to first order, what is selected gains Σ ŵ a: no need to draw
+                loss = loss - (torch.as_tensor(seen["item_alignment"]) * chance).sum()
+            elif (step + 1) % params.measure_every == 0:
                 level = state.measured[0, int(state.step[0]) // params.measure_every]
                 a = advantages(float(level), float(moved.terms["gain"][0]))
                 s = torch.as_tensor(chosen, dtype=torch.float32)

@@ -68,12 +68,13 @@ TABLE = (
     "untrained", "bpr", "bpr_long", "wbpr", "aobpr",
     "pris_uniform", "pris_popularity", "pris_cluster", "pris_cluster_popularity",
     "t_ce", "r_ce", "til_ui", "til_mi",
-    "dvr_loss", "dvr_recall", "dvr_ndcg", "dvr_cc", "dvr_ild", "dvr_gini",
+    "dvr_loss", "dvr_recall", "dvr_ndcg", "dvr_cc", "dvr_ild", "dvr_gini", "dvr_alignment",
     "drop_random", "drop_popularity", "drop_cooccurrence", "drop_loss",
     "drop_alignment", "drop_item_alignment",
 )  # fmt: skip
 FEWER = (
-    "untrained", "bpr", "bpr_long", "wbpr", "til_mi", "dvr_loss", "dvr_ndcg", "drop_item_alignment",
+    "untrained", "bpr", "bpr_long", "wbpr", "til_mi", "dvr_loss", "dvr_ndcg", "dvr_alignment",
+    "drop_item_alignment",
 )  # fmt: skip
 TABLES: Mapping[str, Sequence[str]] = {"gowalla": FEWER}
 """Of data sets on which every method would take days; all others have TABLE."""
@@ -81,9 +82,18 @@ BACKBONES = ("neumf", "lightgcn", "mgcf")
 OF_BACKBONES = ("bpr", "bpr_long", "til_mi", "dvr_ndcg")
 VALUATIONS = (
     "random", "popularity", "cooccurrence", "loss", "dvr_loss_paper", "dvr_loss", "dvr_ndcg", "ppo",
-    "alignment", "item_alignment", "oracle",
+    "alignment", "item_alignment", "dvr_alignment", "oracle",
 )  # fmt: skip
-WHILE_TRAINING = ("bpr_long", "t_ce", "r_ce", "til_ui", "til_mi", "dvr_loss", "dvr_ndcg")
+WHILE_TRAINING = (
+    "bpr_long",
+    "t_ce",
+    "r_ce",
+    "til_ui",
+    "til_mi",
+    "dvr_loss",
+    "dvr_ndcg",
+    "dvr_alignment",
+)
 """Methods that weigh triplets while they train, and value no interaction for good; before them,
 plain BPR for no fewer epochs than TIL-MI."""
 BASE, BOUND = "bpr", "drop_oracle"

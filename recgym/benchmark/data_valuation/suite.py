@@ -27,6 +27,7 @@ def methods() -> tuple[Entry, ...]:
         Entry("ppo", "ppo"),
         Entry("dvr", "dvr"),
         Entry("dvr[gain]", "dvr", {"advantage": "gain"}),
+        Entry("dvr[alignment]", "dvr", {"advantage": "alignment"}),
         Entry("dvr[paper's layout]", "dvr", {"layout": "paper"}),
         Entry("alignment", "alignment"),
         Entry("alignment[items]", "alignment", {"of": "items"}),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -114,10 +115,12 @@ def til_mi(world: World, s: Settings, checkpoint: Path | None) -> Outcome:
     return train(world, s, weighting=weighting, checkpoint=checkpoint)
 
 
-def dvr(world: World, s: Settings, checkpoint: Path | None, *, metric: str) -> Outcome:
+def dvr(
+    world: World, s: Settings, checkpoint: Path | None, *, metric: str, **config: Any
+) -> Outcome:
     """DVR: each triplet is learnt from with the chance that the trained valuator gives it."""
     started = time.perf_counter()
-    weighting = ByAgent(dvr_agent(world, s, metric), 1, draws=True)
+    weighting = ByAgent(dvr_agent(world, s, metric, **config), 1, draws=True)
     learning = time.perf_counter() - started
     made = train(world, s, weighting=weighting, checkpoint=checkpoint)
     return replace(made, updates=made.updates + s.episodes * STEPS, seconds=made.seconds + learning)
@@ -161,6 +164,7 @@ METHODS: Mapping[str, Method] = {
     "til_ui": til_ui,
     "til_mi": til_mi,
     **{f"dvr_{metric.lower()}": partial(dvr, metric=metric) for metric in DIRECTIONS},
+    "dvr_alignment": partial(dvr, metric="Loss", advantage="alignment"),
     **{f"drop_{valuation}": partial(dropped, valuation=valuation) for valuation in VALUATIONS},
 }
 """By name; ``drop_`` and a valuation drops by it and trains again."""

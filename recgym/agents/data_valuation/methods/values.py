@@ -22,7 +22,6 @@ from recgym.envs.data_valuation.measuring import NEED_CATEGORIES, separation
 from recgym.envs.data_valuation.state import DIRECTIONS
 from recgym.envs.data_valuation.worlds import World
 from recgym.models.arrays import kept
-from recgym.models.harsanyi import Layout
 
 ROWS = 2048  # interactions whose users' and items' rows are compared at a time
 STEPS = 50  # of an episode
@@ -101,9 +100,9 @@ def alignment(world: World, s: Settings, of: Literal["everything", "items"]) -> 
     return agent.values, _batches(world, s)
 
 
-def dvr(world: World, s: Settings, metric: str, layout: Layout = "equivariant") -> Found:
+def dvr(world: World, s: Settings, metric: str, **config: Any) -> Found:
     """DVR: the mean ŵ, in episodes in which everything is learnt from."""
-    return _of_agent(dvr_agent(world, s, metric, layout), s, s.episodes * STEPS)
+    return _of_agent(dvr_agent(world, s, metric, **config), s, s.episodes * STEPS)
 
 
 def ppo(world: World, s: Settings) -> Found:
@@ -130,6 +129,7 @@ VALUATIONS: Mapping[str, Callable[[World, Settings], Found]] = {
     "item_alignment": partial(alignment, of="items"),
     **{f"dvr_{metric.lower()}": partial(dvr, metric=metric) for metric in DIRECTIONS},
     "dvr_loss_paper": partial(dvr, metric="Loss", layout="paper"),
+    "dvr_alignment": partial(dvr, metric="Loss", advantage="alignment"),
     "ppo": ppo,
     "oracle": oracle,
 }
@@ -170,11 +170,15 @@ def value(world: World, name: str, settings: Settings) -> Valuation:
     return Valuation(found["values"], int(found["updates"]), float(found["seconds"]))
 
 
-def dvr_agent(world: World, s: Settings, metric: str, layout: Layout = "equivariant") -> DVR:
-    """DVR, trained on a metric; those that a single batch hardly moves are measured less often."""
+def dvr_agent(world: World, s: Settings, metric: str, **config: Any) -> DVR:
+    """DVR, trained on a metric; those that a single batch hardly moves are measured less often.
+
+    Args:
+        config: other fields of :class:`DVRConfig`.
+    """
     every = 1 if metric == "Loss" else BETWEEN
     env = _env(world, s, metric=metric, measure_every=every, show_embeddings=True)
-    return DVR(env, DVRConfig(layout=layout, episodes=s.episodes, seed=s.seed)).learn(seed=s.seed)
+    return DVR(env, DVRConfig(episodes=s.episodes, seed=s.seed, **config)).learn(seed=s.seed)
 
 
 def _env(world: World, s: Settings, **arguments: Any) -> DataValuationEnv:
