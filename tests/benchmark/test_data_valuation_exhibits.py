@@ -58,16 +58,17 @@ def test_methods_have_their_numbers_and_leads(place):
     # this world has no categories and no labels
     assert list(dict.fromkeys(frame["method"])) == ["bpr", "wbpr", "drop_random"]
     assert set(frame["metric"]) == {
-        "Recall", "NDCG", "Gini", "validation_NDCG", "updates", "best_update", "seconds"
+        "Recall", "NDCG", "Gini", "lead_Recall", "lead_NDCG", "lead_Gini",
+        "validation_NDCG", "updates", "best_update", "seconds",
     }  # fmt: skip
     table = frame.set_index(["method", "metric"])
     ndcg = [valuation.run(made(), "wbpr", replace(SHORT, seed=s, shares=(0.9,))) for s in (0, 1)]
     assert table.loc[("wbpr", "NDCG"), "value"] == pytest.approx(
         np.mean([run["test_NDCG"] for run in ndcg])
     )
-    assert table.loc[("bpr", "NDCG"), "lead"] == 0
     values = table["value"]
-    assert table.loc[("wbpr", "NDCG"), "lead"] == pytest.approx(
+    assert values["bpr", "lead_NDCG"] == 0
+    assert values["wbpr", "lead_NDCG"] == pytest.approx(
         values["wbpr", "NDCG"] - values["bpr", "NDCG"]
     )
     assert ((frame["low"] <= frame["value"]) & (frame["value"] <= frame["high"])).all()
@@ -118,13 +119,14 @@ def test_what_is_recovered_is_a_share_of_the_oracles_lead():
 
     names = {"bpr": runs(0.0), "drop_loss": runs(0.1), "drop_oracle": runs(0.4)}
     frame = pd.DataFrame(valuation._recovered(names)).set_index(["metric", "method"])
-    of_loss = frame.loc[("NDCG", "drop_loss")]
-    assert of_loss["lead"] == pytest.approx(0.1)
-    assert of_loss["recovered"] == pytest.approx(0.25)
-    assert of_loss["recovered_low"] == pytest.approx(0.25)  # the same lead for every user
+    assert frame.loc[("lead_NDCG", "drop_loss"), "value"] == pytest.approx(0.1)
+    share = frame.loc[("recovered_NDCG", "drop_loss")]
+    assert share["value"] == pytest.approx(0.25)
+    assert share["low"] == pytest.approx(0.25)  # the same lead for every user
     names["drop_oracle"] = runs(-0.1)
     frame = pd.DataFrame(valuation._recovered(names))
-    assert frame["recovered"].isna().all()  # nothing was there to recover
+    shares = frame[frame["metric"].str.startswith("recovered")]
+    assert shares["value"].isna().all()  # nothing was there to recover
 
 
 def test_other_backbones(place):

@@ -133,7 +133,7 @@ def methods(place: Place) -> Exhibit:
     """Tables 2 to 4: every method on the data as they are, with matrix factorisation.
 
     Diversity and fairness can be won by not learning: they stand beside accuracy, and beside the
-    recommender before its training. ``lead`` is over plain BPR, user by user.
+    recommender before its training. ``lead_…`` is over plain BPR, user by user.
     """
     world = place.world()
     names = _known(world, TABLES.get(place.dataset, TABLE))
@@ -205,9 +205,9 @@ def noise(place: Place) -> Exhibit:
     Each seed has a draw of the noise of its own.
 
     ``auc`` is the chance that a true interaction is worth more than a planted one, .5 by chance.
-    ``recovered`` has the test metric after dropping the least valuable share (``value``), its lead
-    over BPR on everything, and that lead as a share of the oracle's, ``recovered``, whose interval
-    takes the oracle's lead as given.
+    ``recovered`` has the test metric after dropping the least valuable share, its lead over BPR on
+    everything (``lead_…``), and that lead as a share of the oracle's (``recovered_…``), whose
+    interval takes the oracle's lead as given.
     """
     aucs: list[Row] = []
     gains: list[Row] = []
@@ -240,14 +240,13 @@ def _recovered(runs: Mapping[str, Sequence[Run]]) -> Iterable[Row]:
         bound = scoring.paired_difference([run[key] for run in runs[BOUND]], base).value
         for name, mine in runs.items():
             values = [run[key] for run in mine]
-            row = {"method": name, "metric": metric, **_estimated(values)}
-            lead = scoring.paired_difference(values, base)
-            row |= {"lead": lead.value, "lead_low": lead.low, "lead_high": lead.high}
+            yield {"method": name, "metric": metric, **_estimated(values)}
+            lead = _lead(values, base)
+            yield {"method": name, "metric": f"lead_{metric}", **lead}
             # without a lead of the oracle there is nothing to recover
             scale = bound if bound > 0 else np.nan
-            ends = np.array([lead.value, lead.low, lead.high]) / scale
-            row |= dict(zip(("recovered", "recovered_low", "recovered_high"), ends, strict=True))
-            yield row
+            share = {key: lead[key] / scale for key in ("value", "low", "high")}
+            yield {"method": name, "metric": f"recovered_{metric}", **lead, **share}
 
 
 def _table(
@@ -264,11 +263,9 @@ def _table(
             if key not in mine[0]:
                 continue
             values = [run[key] for run in mine]
-            row = {"method": name, "metric": metric, **_estimated(values)}
-            if BASE in runs:
-                lead = scoring.paired_difference(values, [run[key] for run in runs[BASE]])
-                row |= {"lead": lead.value, "lead_low": lead.low, "lead_high": lead.high}
-            yield row
+            yield {"method": name, "metric": metric, **_estimated(values)}
+            lead = _lead(values, [run[key] for run in runs[BASE]])
+            yield {"method": name, "metric": f"lead_{metric}", **lead}
         for metric in ("validation_NDCG", *COSTS):
             yield {"method": name, "metric": metric, **_estimated([run[metric] for run in mine])}
 
@@ -311,14 +308,17 @@ def run(world: World, name: str, settings: Settings) -> Run:
 
 def _estimated(values: Sequence[np.ndarray]) -> Row:
     """Mean with its 95 % interval over seeds, and over users where there is a number of each."""
-    e = scoring.estimate(values)
-    return {
-        "value": e.value,
-        "low": e.low,
-        "high": e.high,
-        "seeds": e.seeds,
-        "users": values[0].size,
-    }
+    return _row(scoring.estimate(values), values)
+
+
+def _lead(values: Sequence[np.ndarray], base: Sequence[np.ndarray]) -> Row:
+    """Mean lead over others, seed by seed and user by user, with its interval."""
+    return _row(scoring.paired_difference(values, base), values)
+
+
+def _row(e: scoring.Estimate, values: Sequence[np.ndarray]) -> Row:
+    users = values[0].size
+    return {"value": e.value, "low": e.low, "high": e.high, "seeds": e.seeds, "users": users}
 
 
 def _sized(world: World) -> Settings:
