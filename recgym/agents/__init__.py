@@ -60,6 +60,7 @@ _BY_PROBLEM: dict[str, dict[str, str]] = {
         "none": "recgym.agents.data_valuation.nothing:NoneAgent",
         "t_ce": "recgym.agents.data_valuation.t_ce:TCEAgent",
         "r_ce": "recgym.agents.data_valuation.r_ce:RCEAgent",
+        "loss_threshold": "recgym.agents.data_valuation.loss_threshold:LossThresholdAgent",
         "popularity": "recgym.agents.data_valuation.popularity:PopularityAgent",
         "alignment": "recgym.agents.data_valuation.alignment:AlignmentAgent",
         "dvr": "recgym.agents.data_valuation.dvr:DVR",

@@ -75,6 +75,14 @@ def test_t_ce_drops_the_largest_losses_more_and_more():
     assert observation["loss"][action == 0].min() >= observation["loss"][action == 1].max()
 
 
+def test_a_loss_threshold_keeps_pairs_in_the_right_order():
+    env, agent = made("loss_threshold", warm_epochs=3)
+    observation, _ = env.reset(seed=0)
+    action, _ = agent.predict(observation, deterministic=True)
+    np.testing.assert_array_equal(action, observation["positive"] >= observation["negative"])
+    assert 0 < action.sum() < 8
+
+
 def test_r_ce_weighs_by_the_sigmoid():
     env, agent = made("r_ce", action="weigh")
     observation, _ = env.reset(seed=0)
@@ -180,6 +188,8 @@ def test_refusals(tmp_path):
     for name, wrong in (
         ("t_ce", {"most": 2.0}),
         ("r_ce", {"alpha": -1.0}),
+        ("loss_threshold", {"threshold": -1.0}),
+        ("loss_threshold", {"threshold": float("nan")}),
         ("dvr", {"learning_rate": 0.0}),
         ("dvr", {"weight_decay": np.nan}),
         ("ppo", {"learning_rate": np.nan}),

@@ -31,7 +31,8 @@ def methods() -> tuple[Entry, ...]:
         Entry("dvr[paper's layout]", "dvr", {"layout": "paper"}),
         Entry("alignment", "alignment"),
         Entry("alignment[items]", "alignment", {"of": "items"}),
-        *(Entry(name, name) for name in ("bpr", "t_ce", "r_ce", "popularity", "none", "random")),
+        *(Entry(name, name) for name in ("bpr", "t_ce", "r_ce", "loss_threshold", "popularity")),
+        *(Entry(name, name) for name in ("none", "random")),
         Entry("oracle", "oracle"),
     )
 
