@@ -22,7 +22,7 @@ from measuring import measure, show
 from torch.nn.functional import logsigmoid
 
 import recgym  # noqa: F401  (registers the environments)
-from recgym.envs.data_valuation.worlds import batch_of
+from recgym.envs.data_valuation.streams import batch_of
 from recgym.evaluators.learner import Triplets
 from recgym.models.harsanyi import HarsanyiNet
 

@@ -230,7 +230,7 @@ class TestWorlds:
         from recgym.evaluators.influence import Solver, anchor
 
         monkeypatch.setenv("RECGYM_CACHE", str(tmp_path))
-        monkeypatch.setitem(resolve.__globals__, "BLOCKS_BEYOND", 10)
+        monkeypatch.setattr("recgym.envs.data_selection.game.BLOCKS_BEYOND", 10)
         resolve.__globals__["_resolved"].cache_clear()
         game = resolve("ml-latest-small", width=4).game("train")
         told = game.anchor().anchor

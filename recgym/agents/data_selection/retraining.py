@@ -18,7 +18,7 @@ import numpy as np
 from recgym.agents.base import AgentConfig, AgentError
 from recgym.agents.data_selection.selecting import SelectingAgent, everybody
 from recgym.envs.data_selection.dynamics import DataSelection
-from recgym.envs.data_selection.worlds import SPLITS
+from recgym.envs.data_selection.game import SPLITS
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from recgym.agents.data_selection.strategies import algorithm_1, likely_selectio
 from recgym.benchmark import scoring
 from recgym.benchmark.exhibits import Exhibit, Tell
 from recgym.benchmark.provenance import PeakMemory
+from recgym.envs.data_selection.game import Game
 from recgym.envs.data_selection.tiny import tiny_world
-from recgym.envs.data_selection.worlds import Game, World, resolve
+from recgym.envs.data_selection.worlds import World, resolve
 from recgym.evaluators import influence
 from recgym.evaluators.influence.stacked import fit_stacked, losses_stacked
 

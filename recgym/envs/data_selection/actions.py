@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from gymnasium import spaces
 
-from recgym.envs.data_selection.worlds import Game
+from recgym.envs.data_selection.game import Game
 
 
 class Actions(ABC):

@@ -11,7 +11,7 @@ from recgym.evaluators import ranking
 from recgym.evaluators.influence import fit, user_losses
 
 if TYPE_CHECKING:
-    from recgym.envs.data_selection.worlds import Game
+    from recgym.envs.data_selection.game import Game
 
 K = 5
 NEGATIVES = 99

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from gymnasium import spaces
 
-from recgym.envs.data_selection.worlds import Game
+from recgym.envs.data_selection.game import Game
 from recgym.evaluators.influence import Anchors, Backend
 
 

@@ -17,7 +17,8 @@ from recgym.envs.data_valuation import observations
 from recgym.envs.data_valuation.measuring import Measure, separation
 from recgym.envs.data_valuation.rewards import default_weights
 from recgym.envs.data_valuation.state import DIRECTIONS, Params, State
-from recgym.envs.data_valuation.worlds import World, batch_of
+from recgym.envs.data_valuation.streams import batch_of
+from recgym.envs.data_valuation.worlds import World
 from recgym.evaluators.learner import Triplets, Weights
 
 STREAMS = 2**31
