@@ -161,6 +161,9 @@ def test_search_takes_what_is_close_to_the_best_and_fast(monkeypatch):
         assert taken["validation_NDCG"] >= 0.97 * best
     other = valuation.Place("tastes", "clean", lambda *told: None)
     assert set(valuation.search(other).frames["search"]["noise"]) == {"none"}
+    large = valuation.Place("gowalla", "clean", lambda *told: None)
+    frame = valuation.search(large).frames["search"]
+    assert frame[["backbone", "learning_rate"]].to_numpy().tolist() == [["mf", 0.02]]
 
 
 def test_optimisers_of_data_sets_are_those_of_the_search(monkeypatch):
