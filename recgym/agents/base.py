@@ -92,9 +92,9 @@ class Agent(ABC):
         self.training_record: dict[str, Any] = {}
         """What :meth:`learn` tells of itself, for the header of a run: epochs, seconds, …"""
 
-    def reseed(self) -> None:
-        """Start the agent's own randomness again from ``config.seed``."""
-        self.rng = np.random.default_rng(self.config.seed)
+    def reseed(self, seed: int | None = None) -> None:
+        """Start the agent's own randomness again, from ``config.seed`` by default."""
+        self.rng = np.random.default_rng(self.config.seed if seed is None else seed)
 
     @property
     def privileged(self) -> bool:

@@ -117,9 +117,9 @@ def execute_together(
     train = making.vector_env(first.env_id, 8, TRAIN_SPLIT, "SameStep", first.train_kwargs)
     try:
         started = time.perf_counter()
-        agent = making.agent(first.agent, train, {"seed": first.seed, **first.config})
+        learning = first.learning_seed
+        agent = making.agent(first.agent, train, {"seed": learning, **first.config})
         tell("train", 0.0)
-        learning = first.seed if first.train_seed is None else first.train_seed
         agent.learn(first.timesteps, seed=learning)
         tell("train", 1.0)
         seconds = round(time.perf_counter() - started, 3)
@@ -156,7 +156,7 @@ def _judge(
     # Training consumes seeds 0, 1, ...; evaluation draws far away from them.
     base = int(np.random.SeedSequence([spec.seed, 2_026]).generate_state(1)[0]) // 2
     try:
-        agent.reseed()
+        agent.reseed(spec.config.get("seed", spec.seed))
         episodes = evaluate(agent, test, tasks, base, deterministic=True, progress=count)
         header = {
             **spec.identity,

@@ -73,9 +73,14 @@ class RunSpec:
         return {**self.env_kwargs, **self.train_env}
 
     @property
+    def learning_seed(self) -> int:
+        """The seed that the agent is made and trained with."""
+        return self.seed if self.train_seed is None else self.train_seed
+
+    @property
     def training(self) -> dict[str, Any]:
         """What makes two runs judge one and the same trained agent."""
-        learned = ("env_id", "agent", "seed", "timesteps", "train_seed")
+        learned = ("env_id", "agent", "timesteps", "learning_seed")
         return {key: getattr(self, key) for key in learned} | {
             "config": dict(self.config),
             "train_kwargs": self.train_kwargs,

@@ -122,6 +122,25 @@ def test_runs_of_one_training_train_once_and_come_out_as_alone(tmp_path, monkeyp
     assert len(learned) == 8
 
 
+def test_seeds_that_share_a_training_train_once_and_come_out_as_alone(tmp_path, monkeypatch):
+    learned = []
+
+    def learn(self, *args, seed=None, **kwargs):
+        learned.append(seed)
+        return self
+
+    monkeypatch.setattr(RandomAgent, "learn", learn)
+    suite = replace(SMALL, entries=(Entry("random", "random", train_seed=7),))
+    bench(suite, tmp_path / "all", executor=Here())
+    assert learned == [7]
+    found = [files.read(tmp_path / "all" / f"random-seed{s}.csv").episodes for s in SMALL.seeds]
+    assert not found[0]["return"].equals(found[1]["return"])  # tasks and choices are each seed's
+    for seed, together in zip(SMALL.seeds, found, strict=True):
+        bench(replace(suite, seeds=(seed,)), tmp_path / "one", executor=Here())
+        alone = files.read(tmp_path / "one" / f"random-seed{seed}.csv").episodes
+        pd.testing.assert_frame_equal(together, alone)
+
+
 def test_a_run_that_fails_does_not_take_those_of_its_training_with_it(tmp_path):
     entry = Entry("jump", "jump", train_env={"horizon": 3, "bonus": 1.0})
     good = replace(SMALL, entries=(entry,), seeds=(0,), env_kwargs={"horizon": 2})
