@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recgym import data
-from recgym.benchmark import exhibits
+from recgym import agents, data
+from recgym.agents.base import Agent
+from recgym.benchmark import exhibits, studies
 from recgym.benchmark.influence_path import paths, place, predictions
 from recgym.benchmark.influence_path import suite as suites
 from recgym.benchmark.influence_path.place import Place
@@ -32,6 +33,14 @@ def small(monkeypatch):
     monkeypatch.setattr(Place, "need", lambda self, models: None)
     whole = Place.tasks
     monkeypatch.setattr(Place, "tasks", lambda self, seed: whole(self, seed)[:80])
+
+
+@pytest.mark.parametrize("name", [n for n in studies.names() if n.startswith("influence-path")])
+def test_whatever_learns_is_trained_once_on_movielens_1m(name):
+    suite = next(iter(studies.get(name, "ml-1m").suites.values()))
+    for entry in (*suite.entries, *suites.methods("ml-1m")):
+        kind = agents.agent_class(entry.agent, suite.env_id)
+        assert (kind.learn is not Agent.learn) == (entry.train_seed is not None), entry.label
 
 
 def test_predictions_average_to_the_evaluation():

@@ -162,7 +162,7 @@ def _evolving(dataset: str) -> tuple[Entry, ...]:
         *(suites.rec2inf(b, d) for b in ("sasrec", "caser") for d in ("genre", "embedding")),
         suites.rec2inf(suites.OURS, "embedding"),
         suites.vanilla("sasrec"),
-        Entry("model_ppo", "model_ppo"),
+        suites.learner(dataset, "model_ppo"),
         Entry("lookahead", "lookahead"),
     )
 
@@ -174,6 +174,6 @@ def _cases(dataset: str) -> tuple[Entry, ...]:
         suites.irn(dataset, "irn[nearest, final offer]", nearest=True, final_offer=True),
         suites.rec2inf("sasrec", "genre", True),
         suites.rec2inf("sasrec", "embedding", True),
-        Entry("model_ppo", "model_ppo"),
+        suites.learner(dataset, "model_ppo"),
         Entry("lookahead", "lookahead"),
     )

@@ -12,6 +12,7 @@ from recgym.benchmark.influence_path.suite import (
     IRN,
     OURS,
     irn,
+    learner,
     rec2inf,
     suite,
     vanilla,
@@ -112,8 +113,8 @@ def acceptance(name: str, base: Suite) -> Study:
     """Users who may refuse (future work 4), with and without planning around a refusal."""
     dataset = _dataset(base)
     agents = [
-        Entry("maskable_ppo", "maskable_ppo"),
-        Entry("model_ppo", "model_ppo"),
+        learner(dataset, "maskable_ppo"),
+        learner(dataset, "model_ppo"),
         irn(dataset, "irn[gap left]"),
         irn(dataset, "irn[gap 0]", gap=0),
         irn(dataset, "irn[nearest, final offer]", nearest=True, final_offer=True),
@@ -137,8 +138,8 @@ def genre(name: str, base: Suite) -> Study:
     """Objectives that are a whole genre (future work 3) beside single items."""
     dataset = _dataset(base)
     agents = [
-        Entry("maskable_ppo", "maskable_ppo"),
-        Entry("model_ppo", "model_ppo"),
+        learner(dataset, "maskable_ppo"),
+        learner(dataset, "model_ppo"),
         irn(dataset, "irn[gap left]"),
         irn(dataset, "irn[nearest, final offer]", nearest=True, final_offer=True),
         vanilla("sasrec"),
@@ -175,14 +176,14 @@ def transfer(name: str, base: Suite) -> Study:
         Entry("ipg", "ipg"),
         Entry("jump", "jump"),
         *(
-            Entry(f"model_ppo[{user}]", "model_ppo", {"user": user})
+            learner(dataset, "model_ppo", f"model_ppo[{user}]", user=user)
             for user in JUDGES
             if user != "bert4rec"
         ),
     ]
     tuned = [
-        Entry(f"{agent}[{user}]", agent, train_env={"evaluator": user})
-        for agent in ("maskable_ppo", "lookahead")
+        replace(entry, label=f"{entry.label}[{user}]", train_env={"evaluator": user})
+        for entry in (learner(dataset, "maskable_ppo"), Entry("lookahead", "lookahead"))
         for user in JUDGES
     ]
     agents = [*tuned, *(replace(entry, train_env=home) for entry in everywhere)]

@@ -64,8 +64,12 @@ IRN: Mapping[str, Mapping[str, Any]] = {
 
 def irn(dataset: str, label: str, **config: Any) -> Entry:
     """IRN under the paper's settings for that data set."""
-    seed = TRAIN_SEEDS.get(dataset)
-    return Entry(label, "irn", {**IRN.get(dataset, {}), **config}, train_seed=seed)
+    return learner(dataset, "irn", label, **{**IRN.get(dataset, {}), **config})
+
+
+def learner(dataset: str, agent: str, label: str | None = None, **config: Any) -> Entry:
+    """A reinforcement learner, or another agent that is trained."""
+    return Entry(label or agent, agent, config, train_seed=TRAIN_SEEDS.get(dataset))
 
 
 def rec2inf(backbone: str, distance: str, final_offer: bool = False) -> Entry:
@@ -82,12 +86,8 @@ def vanilla(backbone: str) -> Entry:
 
 def methods(dataset: str) -> tuple[Entry, ...]:
     """Every method of Table III, `jump`, and ours, those that take longest first."""
-    seed = TRAIN_SEEDS.get(dataset)
     return (
-        *(
-            Entry(name, name, train_seed=seed)
-            for name in ("dqn", "maskable_ppo", "ppo", "model_ppo")
-        ),
+        *(learner(dataset, name) for name in ("dqn", "maskable_ppo", "ppo", "model_ppo")),
         Entry("lookahead", "lookahead"),
         Entry("planner", "planner"),
         *(irn(dataset, f"irn[gap {gap}]", gap=gap) for gap in GAPS),
