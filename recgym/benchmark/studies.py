@@ -97,6 +97,7 @@ STUDIES: Mapping[str, str] = {
     "influence-path-aggressiveness": _PATHS,
     "influence-path-acceptance": _PATHS,
     "influence-path-genre": _PATHS,
+    "influence-path-graphs": _PATHS,
     "influence-path-transfer": _PATHS,
     "influence-path-search": _PATHS,
     "harm-mitigation-episodes": _HARM,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,19 @@ def test_whatever_learns_is_trained_once_on_movielens_1m(name):
     for entry in (*suite.entries, *suites.methods("ml-1m")):
         kind = agents.agent_class(entry.agent, suite.env_id)
         assert (kind.learn is not Agent.learn) == (entry.train_seed is not None), entry.label
+
+
+def test_paths_in_graphs_with_and_without_repeats(tmp_path):
+    study = studies.get("influence-path-graphs", "synthetic")
+    few = {n: replace(s, seeds=(0,), tasks=40, prepare=None) for n, s in study.suites.items()}
+    study = replace(study, suites=few)
+    assert not studies.run(study, tmp_path, jobs=1).failed
+    found, _ = studies.frames(study, tmp_path, resamples=10)
+    found = found[(found["metric"] == "length") & (found["statistic"] == "mean")]
+    length = found.set_index(["setting", "agent"])["value"]
+    # the tree's path is walked whole, items taken before included
+    assert length["repeats allowed", "pf2inf[mst]"] > length["repeats forbidden", "pf2inf[mst]"]
+    assert set(found["agent"]) == {f"pf2inf[{m}]" for m in ("dijkstra", "mst", "genres")} | {"jump"}
 
 
 def test_predictions_average_to_the_evaluation():

@@ -122,6 +122,7 @@ def acceptance(name: str, base: Suite) -> Study:
         *(rec2inf(b, "embedding", offer) for b in ("sasrec", OURS) for offer in (False, True)),
         Entry("pf2inf[dijkstra]", "pf2inf"),
         Entry("ipg", "ipg"),
+        Entry("planner", "planner"),
         Entry("lookahead", "lookahead"),
         *(Entry(agent, agent) for agent in ("popularity", "jump", "random")),
     ]
@@ -150,6 +151,7 @@ def genre(name: str, base: Suite) -> Study:
         ),
         Entry("pf2inf[dijkstra]", "pf2inf"),
         Entry("ipg", "ipg"),
+        Entry("planner", "planner"),
         Entry("lookahead", "lookahead"),
         *(Entry(agent, agent) for agent in ("popularity", "jump", "random")),
     ]
@@ -158,6 +160,25 @@ def genre(name: str, base: Suite) -> Study:
         "genre": _part(base, name, agents, objective="genre"),
     }
     return Study(name, "Genres as objectives", "objective", suites, ("return", "SR_acc"))
+
+
+def graphs(name: str, base: Suite) -> Study:
+    """Pf2Inf on each of its graphs, and where paths may run through items taken before.
+
+    The graphs are the paper's, its spanning tree, and items with their genres (future work 1).
+    """
+    agents = [
+        *(
+            Entry(f"pf2inf[{method}]", "pf2inf", {"method": method})
+            for method in ("dijkstra", "mst", "genres")
+        ),
+        Entry("jump", "jump"),
+    ]
+    suites = {
+        f"repeats {repeats}": _part(base, name, agents, repeats=repeats)
+        for repeats in ("forbidden", "allowed")
+    }
+    return Study(name, "Graphs of Pf2Inf", "repeats", suites, ("SR", "return"))
 
 
 def transfer(name: str, base: Suite) -> Study:
@@ -175,6 +196,7 @@ def transfer(name: str, base: Suite) -> Study:
         Entry("pf2inf[dijkstra]", "pf2inf"),
         Entry("ipg", "ipg"),
         Entry("jump", "jump"),
+        Entry("planner[sasrec]", "planner"),
         *(
             learner(dataset, "model_ppo", f"model_ppo[{user}]", user=user)
             for user in JUDGES
@@ -216,6 +238,7 @@ _BUILD = {
     "aggressiveness": aggressiveness,
     "acceptance": acceptance,
     "genre": genre,
+    "graphs": graphs,
     "transfer": transfer,
     "search": search,
 }
