@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pandas as pd
 
@@ -11,7 +13,11 @@ from recgym.benchmark.influence_path import suite as suites
 from recgym.benchmark.influence_path.place import SEEDS, Place
 from recgym.benchmark.suites import Metric
 
-MODELS = ("popularity", "markov", "cooccurrence", "bpr", "transrec")
+if TYPE_CHECKING:
+    from recgym.data.log import InteractionLog
+
+COUNTS = ("popularity", "markov", "cooccurrence")
+MODELS = (*COUNTS, "bpr", "transrec")
 HR, MRR = Metric("HR@20", "HR@20", +1, decimals=3), Metric("MRR", "MRR", +1, decimals=3)
 NDCG = Metric("NDCG@10", "validation NDCG@10", +1, decimals=3)
 CONDITIONED = (
@@ -37,7 +43,7 @@ def evaluators(place: Place) -> Exhibit:
     counted = leave_last_out(log)[0]
     rows, curves = [], []
     for name in (*MODELS, *NETWORKS):
-        trained = name in (*NETWORKS, "bpr", "transrec")
+        trained = name not in COUNTS
         scorer = backbones.scorer(name, log if trained else counted)
         place.tell(f"judge {name}", "", 0.0)
         found = held_out.predictions(scorer, test)
@@ -72,8 +78,9 @@ def next_item(place: Place) -> Exhibit:
     """Table IV: what is left of next-item prediction when an objective bends the ranking.
 
     The user's last item is to be predicted, from her history before it and with an objective of
-    the test split; five objectives for each user.
+    the test split; five objectives for each user. No agent has counted or learned from it.
     """
+    from recgym.data.splits import leave_last_out
     from recgym.evaluators import ranking
 
     dataset = place.name
@@ -84,11 +91,12 @@ def next_item(place: Place) -> Exhibit:
     ]
     place.need(suites.needed(entries))
     log = place.log
+    counted = leave_last_out(log)[0]
     ranks: dict[str, list[np.ndarray]] = {entry.label: [] for entry in entries}
     for done, entry in enumerate(entries):
         for seed in SEEDS:
             place.tell("next item", entry.label, (done + seed / len(SEEDS)) / len(entries))
-            agent = place.agent(entry, seed)
+            agent = _counting(place.agent(entry, seed), counted)
             tasks = place.tasks(seed)
             tasks = [{**task, "cut": task["cut"] - 1} for task in tasks]
             found = []
@@ -109,6 +117,18 @@ def next_item(place: Place) -> Exhibit:
     title = f"Next-item prediction under an objective on {place.name}"
     picture = figures.dots(frame.assign(setting="all"), [HR, MRR], ["all"])
     return Exhibit(title, {"next_item": frame}, {"next_item": picture})
+
+
+def _counting(agent: Any, log: InteractionLog) -> Any:
+    """The agent; if it is a Rec2Inf, with counts and item vectors of this log."""
+    from recgym.evaluators import backbones
+
+    if agent.name == "rec2inf":
+        if agent.config.backbone in COUNTS:
+            agent.score = backbones.scorer(agent.config.backbone, log)
+        if agent.config.distance == "embedding":
+            agent.features = backbones.item_vectors(log)
+    return agent
 
 
 def impressionability(place: Place) -> Exhibit:
