@@ -87,7 +87,7 @@ def fit_irn(
         StoreError: a damaged checkpoint, or another training's.
     """
     t, log = training, leave_last_out(log)[0]
-    train, validation = segments(log, t.shortest, min(t.longest, config.length), seed=seed)
+    train, validation = _pieces(log, config, training, seed)
     if len(train) == 0 or len(validation) == 0:
         raise DataError(
             f"{log.name}: too few histories of {t.shortest} items and more to train on "
@@ -136,6 +136,26 @@ def fit_irn(
             report(progress)
     network.load_state_dict(best)
     return network.eval(), progress
+
+
+def trained_users(
+    log: InteractionLog, config: IRNConfig, training: IRNTraining, seed: int
+) -> np.ndarray:
+    """(U,) bool: whose segments :func:`fit_irn` learns from.
+
+    Others have histories too short for one, or all theirs in the validation part: their vectors,
+    and with them r_u, depend on the draw that they started from.
+    """
+    train, _ = _pieces(leave_last_out(log)[0], config, training, seed)
+    return np.isin(np.arange(log.n_users), train.user)
+
+
+def _pieces(
+    log: InteractionLog, config: IRNConfig, training: IRNTraining, seed: int
+) -> tuple[Segments, Segments]:
+    """(train, validation), of a log without each user's last item."""
+    longest = min(training.longest, config.length)
+    return segments(log, training.shortest, longest, seed=seed)
 
 
 def _epoch(

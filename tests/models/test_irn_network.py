@@ -8,7 +8,7 @@ from recgym import data
 from recgym.data.splits import segments
 from recgym.models import store
 from recgym.models.irn import IRN, IRNConfig
-from recgym.models.irn_training import IRNTraining, batches, fit_irn
+from recgym.models.irn_training import IRNTraining, batches, fit_irn, trained_users
 
 N, USERS, LENGTH = 30, 4, 12
 
@@ -245,6 +245,20 @@ def test_the_held_out_item_is_not_learned_from():
     first, second = (fit_irn(each, config, training, 0)[0] for each in (log, other))
     for key, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[key])
+
+
+def test_users_without_a_training_segment_keep_the_vector_they_started_from():
+    log = data.load("synthetic").keep(np.arange(4_000))
+    config = IRNConfig(n_items=log.n_items, n_users=log.n_users, length=40, width=8, layers=1)
+    training = IRNTraining(epochs=2, shortest=30, longest=40, patience=0)
+    network, _ = fit_irn(log, config, training, 3)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        start = IRN(config).user.weight
+    moved = (network.user.weight != start).any(dim=1).numpy()
+    trained = trained_users(log, config, training, 3)
+    np.testing.assert_array_equal(moved, trained)
+    assert 0 < trained.sum() < log.n_users
 
 
 def test_what_cannot_be_trained_is_refused():

@@ -132,8 +132,12 @@ def _counting(agent: Any, log: InteractionLog) -> Any:
 
 
 def impressionability(place: Place) -> Exhibit:
-    """Fig. 8: the distribution of r_u over users, for each training seed."""
-    from scipy import stats
+    """Fig. 8: the distribution of r_u over users, for each training seed.
+
+    Users from whose histories nothing was learned are apart: their vectors are the normal draws
+    that they started from, so that their r_u are normal whatever IRN has learned.
+    """
+    from recgym.models.irn_training import trained_users
 
     dataset = place.name
     entry = suites.irn(dataset, "irn")
@@ -141,27 +145,37 @@ def impressionability(place: Place) -> Exhibit:
     moments, counts = [], []
     for seed in place.training_seeds(entry):
         place.tell("impressionability", f"seed {seed}", seed / len(SEEDS))
-        r = place.agent(entry, seed).impressionability().astype(float)
-        moments.append(
-            {
-                "seed": seed,
-                "users": len(r),
-                "mean": r.mean(),
-                "sd": r.std(),
-                "skewness": stats.skew(r),
-                "excess_kurtosis": stats.kurtosis(r),
-                "negative_share": (r < 0).mean(),
-                "normal_p": stats.normaltest(r).pvalue,
-            }
-        )
-        height, edges = np.histogram(r, bins=40)
-        counts += [
-            {"seed": seed, "from": a, "to": b, "users": n}
-            for a, b, n in zip(edges[:-1], edges[1:], height, strict=True)
-        ]
+        agent = place.agent(entry, seed)
+        r = agent.impressionability().astype(float)
+        learned = trained_users(place.log, agent.architecture, agent.training, seed)
+        for group, chosen in (("trained", learned), ("untrained", ~learned)):
+            mine = {"seed": seed, "group": group}
+            if not chosen.any():
+                continue
+            moments.append({**mine, **_moments(r[chosen])})
+            height, edges = np.histogram(r[chosen], bins=40)
+            counts += [
+                {**mine, "from": a, "to": b, "users": n}
+                for a, b, n in zip(edges[:-1], edges[1:], height, strict=True)
+            ]
     frames = {"moments": pd.DataFrame(moments), "histogram": pd.DataFrame(counts)}
-    picture = figures.histograms(frames["histogram"], "r_u")
+    shown = frames["histogram"]
+    picture = figures.histograms(shown[shown["group"] == "trained"], "r_u of users trained on")
     return Exhibit(f"Impressionability of users of {place.name}", frames, {"histogram": picture})
+
+
+def _moments(r: np.ndarray) -> dict[str, float]:
+    from scipy import stats
+
+    return {
+        "users": len(r),
+        "mean": r.mean(),
+        "sd": r.std(),
+        "skewness": stats.skew(r),
+        "excess_kurtosis": stats.kurtosis(r),
+        "negative_share": (r < 0).mean(),
+        "normal_p": stats.normaltest(r).pvalue if len(r) >= 20 else np.nan,
+    }
 
 
 def conditioning(place: Place) -> Exhibit:
