@@ -54,7 +54,11 @@ def lines(frame: Any, metrics: Sequence[Metric], label: str) -> Any:
 def levels(
     means: Any, metrics: Sequence[Metric], places: dict[str, tuple[str, str, float]] | Any
 ) -> Any:
-    """A row of panels for each metric, one for each thing varied; agents are points of lines."""
+    """A row of panels for each metric, one for each thing varied; agents are points of lines.
+
+    Agents without a place stand in the table alone.
+    """
+    means = means[means["agent"].isin(list(places))]
     place = means["agent"].map(places)
     frame = means.assign(
         facet=[p[0] for p in place], line=[p[1] for p in place], x=[p[2] for p in place]

@@ -16,6 +16,7 @@ from recgym.benchmark.influence_path.place import Place
 from recgym.benchmark.suites import Entry
 from recgym.evaluators import backbones, held_out, recipes
 
+STUDIES = [name for name in studies.names() if name.startswith("influence-path")]
 SMALL_IRN = {"width": 8, "layers": 1, "epochs": 1, "shortest": 8, "longest": 12, "length": 30}
 
 
@@ -37,7 +38,13 @@ def small(monkeypatch):
     monkeypatch.setattr(Place, "tasks", lambda self, seed: whole(self, seed)[:80])
 
 
-@pytest.mark.parametrize("name", [n for n in studies.names() if n.startswith("influence-path")])
+@pytest.mark.parametrize("name", STUDIES)
+def test_jump_is_in_every_table(name):
+    for suite in studies.get(name).suites.values():
+        assert "jump" in {entry.label for entry in suite.entries}
+
+
+@pytest.mark.parametrize("name", STUDIES)
 def test_whatever_learns_is_trained_once_on_movielens_1m(name):
     suite = next(iter(studies.get(name, "ml-1m").suites.values()))
     for entry in (*suite.entries, *suites.methods("ml-1m")):

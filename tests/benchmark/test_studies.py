@@ -80,6 +80,8 @@ def test_the_figure_follows_what_varies(out):
     one = agents[agents["setting"] == "M = 2"]
     panels = figures.study_figure(replace(STUDY, levels=levels), one)
     assert {"k", "sasrec", "caser"} <= _texts(panels)
+    without = figures.study_figure(replace(STUDY, levels={"jump": levels["jump"]}), one)
+    assert "k" in _texts(without)
 
 
 def test_a_bench_prepares_once_and_only_where_something_is_to_be_run(tmp_path):

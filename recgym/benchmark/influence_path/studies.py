@@ -26,6 +26,7 @@ W_T = (0.0, 0.25, 0.5, 0.75, 1.0, 2.0, 4.0, 8.0)
 TASKS = 300
 """Users that each seed judges, the first ones: 1,500 episodes for every number of a study."""
 STRONG = ("sasrec", "caser", "gru4rec", OURS)
+JUMP = Entry("jump", "jump")  # in every table: what its success is worth
 JUDGES = ("bert4rec", "sasrec", "gru4rec", "caser")
 
 # Table VI, one setting at a time around the paper's choice; l_min stays 20.
@@ -65,7 +66,7 @@ def masks(name: str, base: Suite) -> Study:
         for kind in (1, 2, 3)
     ]
     levels = {e.label: (f"gap {e.config['gap']}", "irn", e.config["mask_type"]) for e in entries}
-    only = {"all": _part(base, name, entries)}
+    only = {"all": _part(base, name, [*entries, JUMP])}
     return Study(name, "Masks", "mask type", only, ("SR", "IoI", "log_ppl"), levels)
 
 
@@ -78,6 +79,7 @@ def horizon(name: str, base: Suite) -> Study:
         irn(dataset, "irn[nearest]", nearest=True),
         *(rec2inf(b, distance) for distance in ("genre", "embedding") for b in STRONG),
         Entry("pf2inf[dijkstra]", "pf2inf"),
+        JUMP,
     ]
     suites = {f"M = {m}": _part(base, name, entries, horizon=m) for m in HORIZONS}
     return Study(name, "Path length", "M, recommendations", suites, ("SR", "SR_acc"))
@@ -105,7 +107,7 @@ def aggressiveness(name: str, base: Suite) -> Study:
                     replace(base_entry, label=label, config={**base_entry.config, "k": k})
                 )
                 levels[label] = (f"k of Rec2Inf by {distance}", backbone, k)
-    only = {"all": _part(base, name, entries)}
+    only = {"all": _part(base, name, [*entries, JUMP])}
     return Study(name, "Aggressiveness", "k or w_t", only, ("SR", "log_ppl"), levels)
 
 
@@ -172,7 +174,7 @@ def graphs(name: str, base: Suite) -> Study:
             Entry(f"pf2inf[{method}]", "pf2inf", {"method": method})
             for method in ("dijkstra", "mst", "genres")
         ),
-        Entry("jump", "jump"),
+        JUMP,
     ]
     suites = {
         f"repeats {repeats}": _part(base, name, agents, repeats=repeats)
@@ -195,7 +197,7 @@ def transfer(name: str, base: Suite) -> Study:
         *(rec2inf(b, "embedding", True) for b in (*BACKBONES, OURS)),
         Entry("pf2inf[dijkstra]", "pf2inf"),
         Entry("ipg", "ipg"),
-        Entry("jump", "jump"),
+        JUMP,
         Entry("planner[sasrec]", "planner"),
         *(
             learner(dataset, "model_ppo", f"model_ppo[{user}]", user=user)
@@ -228,7 +230,8 @@ def search(name: str, base: Suite) -> Study:
             label = f"irn[{setting} {value:g}]"
             entries.append(Entry(label, "irn", config, train_seed=0))
             levels[label] = (setting, "irn", float(value))
-    part = replace(_part(base, name, entries), seeds=(0,), split="validation", tasks=base.tasks)
+    part = _part(base, name, [*entries, JUMP])
+    part = replace(part, seeds=(0,), split="validation", tasks=base.tasks)
     return Study(name, "Search", "value", {"all": part}, ("return", "IoI"), levels)
 
 
