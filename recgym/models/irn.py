@@ -51,6 +51,9 @@ class IRNConfig(ModelConfig):
             raise ValueError(f"length must be at least 2 (an item, the objective): {self.length}.")
         if self.mask_type not in (1, 2, 3):
             raise ValueError(f"mask_type must be 1, 2 or 3, got {self.mask_type}.")
+        for name in ("w_t", "w_h"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name} must be finite, got {getattr(self, name)}.")
         for name in ("n_users", "layers", "feed_forward", "user_width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")

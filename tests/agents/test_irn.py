@@ -152,6 +152,8 @@ class TestFiles:
         ({"length": 20}, "with 20 steps. Raise length"),
         ({"mask_type": 4}, "mask_type"),
         ({"mask_type": True}, "mask_type"),
+        ({"w_t": float("nan")}, "w_t must be finite"),
+        ({"decode_w_t": float("inf")}, "decode_w_t must be finite"),
         ({"width": 15}, "multiple of heads"),
         ({"layers": 0}, "layers must be at least 1"),
         ({"epochs": 0}, "epochs must be at least 1"),

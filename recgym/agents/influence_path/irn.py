@@ -101,6 +101,8 @@ class IRNAgent(Agent):
             raise AgentError(f"nearest goes with greedy decoding, not {c.decoding!r}.")
         if not 0 < c.temperature < np.inf:
             raise AgentError(f"temperature must be positive, got {c.temperature}.")
+        if c.decode_w_t is not None and not np.isfinite(c.decode_w_t):
+            raise AgentError(f"decode_w_t must be finite, got {c.decode_w_t}.")
         if c.beams < 1 or c.depth < 1:
             raise AgentError(f"beams and depth must be at least 1: {c.beams}, {c.depth}.")
         longest_gap = c.length - 2  # an item and the objective remain
