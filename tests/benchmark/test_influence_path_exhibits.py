@@ -38,6 +38,13 @@ def small(monkeypatch):
     monkeypatch.setattr(Place, "tasks", lambda self, seed: whole(self, seed)[:80])
 
 
+def test_two_workers_train_two_networks_of_irn():
+    first, second = [e for e in suites.methods("lastfm-2k") if e.agent == "irn"][:2]
+    assert first.config["gap"] == second.config["gap"]
+    assert "objective_reads" not in first.config
+    assert second.config["objective_reads"]
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_jump_is_in_every_table(name):
     for suite in studies.get(name).suites.values():
