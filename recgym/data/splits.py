@@ -91,10 +91,12 @@ def segments(
     *,
     seed: int,
     shares: tuple[float, float] = (0.9, 0.1),
+    keep_short: bool = False,
 ) -> tuple[Segments, Segments]:
     """Cut each history into segments of random length and split them into (train, validation).
 
     Lengths are uniform in [shortest, longest]; a remainder shorter than ``shortest`` is dropped.
+    So is a history as short, unless ``keep_short``: then it is a segment, if it has two items.
     """
     if not 2 <= shortest <= longest:
         raise DataError(f"segments: need 2 <= shortest <= longest, got {shortest}, {longest}.")
@@ -105,7 +107,10 @@ def segments(
     stops = rng.integers(shortest, longest + 1, size=(log.n_users, draws)).cumsum(axis=1)
     starts = np.concatenate([np.zeros((log.n_users, 1), stops.dtype), stops[:, :-1]], axis=1)
     stops = np.minimum(stops, counts[:, None])
-    users, columns = np.nonzero(stops - starts >= shortest)
+    kept = stops - starts >= shortest
+    if keep_short:
+        kept[:, 0] |= (counts >= 2) & (counts < shortest)
+    users, columns = np.nonzero(kept)
     base = log.offsets[users]
     pieces = (
         users.astype(np.int32),

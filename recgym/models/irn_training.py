@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +40,8 @@ class IRNTraining:
     init_std: float = 0.1
     """Item embeddings start from PPMI vectors scaled to this standard deviation; 0: random."""
     objective_in_loss: bool = True
+    keep_short: bool = False
+    """Whether a history shorter than ``shortest`` is a segment too, padded, as in the paper."""
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch", 1), ("patience", 0)):
@@ -50,6 +53,12 @@ class IRNTraining:
             raise ValueError(
                 f"Need 2 <= shortest <= longest, got {self.shortest} and {self.longest}."
             )
+
+    def to_dict(self) -> dict[str, Any]:
+        values = asdict(self)
+        if not self.keep_short:  # as before there was a choice: digests stay
+            del values["keep_short"]
+        return values
 
 
 @dataclass
@@ -105,7 +114,7 @@ def fit_irn(
         progress, best = IRNProgress(), _copy(network)
         saved = None
         if checkpoint is not None:
-            parts = log.fingerprint, config.to_dict(), asdict(training), seed
+            parts = log.fingerprint, config.to_dict(), training.to_dict(), seed
             saved = Checkpoint(checkpoint, identity("irn", *parts))
         if saved is not None and saved.exists():
             record, groups = saved.load()
@@ -155,7 +164,7 @@ def _pieces(
 ) -> tuple[Segments, Segments]:
     """(train, validation), of a log without each user's last item."""
     longest = min(training.longest, config.length)
-    return segments(log, training.shortest, longest, seed=seed)
+    return segments(log, training.shortest, longest, seed=seed, keep_short=training.keep_short)
 
 
 def _epoch(

@@ -104,6 +104,21 @@ def test_segments_are_disjoint_and_consecutive(seed, shortest, longest):
         assert len(mine) - mine.sum() < shortest
 
 
+@seeds
+def test_short_histories_can_be_segments_of_their_own(seed):
+    log = random_log(seed)
+
+    def pieces(keep_short):
+        parts = data.segments(log, 20, 60, seed=seed, keep_short=keep_short)
+        rows = (np.stack([p.user, p.start, p.stop], axis=1).tolist() for p in parts)
+        return {tuple(row) for part in rows for row in part}
+
+    plain, kept, count = pieces(False), pieces(True), np.diff(log.offsets)
+    short = np.flatnonzero((count >= 2) & (count < 20))
+    assert kept - plain == {(u, log.offsets[u], log.offsets[u + 1]) for u in short.tolist()}
+    assert plain <= kept
+
+
 def test_segments_are_seeded():
     log = random_log(1)
     first, again, other = (data.segments(log, 3, 9, seed=s)[0] for s in (1, 1, 2))

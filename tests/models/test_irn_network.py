@@ -1,5 +1,7 @@
 """IRN: what each position sees, the mask's algebra, the gap's layout, and learning."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -249,8 +251,8 @@ def test_the_held_out_item_is_not_learned_from():
 
 def test_users_without_a_training_segment_keep_the_vector_they_started_from():
     log = data.load("synthetic").keep(np.arange(4_000))
-    config = IRNConfig(n_items=log.n_items, n_users=log.n_users, length=40, width=8, layers=1)
-    training = IRNTraining(epochs=2, shortest=30, longest=40, patience=0)
+    config = IRNConfig(n_items=log.n_items, n_users=log.n_users, length=60, width=8, layers=1)
+    training = IRNTraining(epochs=2, shortest=50, longest=60, patience=0)
     network, _ = fit_irn(log, config, training, 3)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
@@ -259,6 +261,14 @@ def test_users_without_a_training_segment_keep_the_vector_they_started_from():
     trained = trained_users(log, config, training, 3)
     np.testing.assert_array_equal(moved, trained)
     assert 0 < trained.sum() < log.n_users
+    count = np.diff(log.offsets) - 1
+    short = (count >= 2) & (count < 50)
+    assert short.sum() > 10
+    whole = replace(training, keep_short=True)
+    more = trained_users(log, config, whole, 3)
+    assert (more & short).sum() > 0.7 * short.sum()  # a tenth of all segments is for validation
+    assert not (trained & short).any()
+    assert "keep_short" not in training.to_dict()  # digests of trainings before it stay
 
 
 def test_what_cannot_be_trained_is_refused():

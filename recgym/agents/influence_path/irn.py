@@ -10,7 +10,7 @@ objective is: at gap 0 the network has learned to copy it.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,6 +71,8 @@ class IRNAgentConfig(AgentConfig):
     shortest: int = 20
     longest: int = 60
     """Training segments have shortest to longest items."""
+    keep_short: bool = False
+    """Whether a history shorter than ``shortest`` teaches too, padded, as in the paper."""
     patience: int = 4
     """Epochs without a better validation loss after which training stops; 0: the last epoch."""
     init_std: float = 0.1
@@ -177,7 +179,7 @@ class IRNAgent(Agent):
         from recgym.data.paths import cache_dir
         from recgym.models.checkpoint import identity
 
-        log, parts = self.problem.log, (self.architecture.to_dict(), asdict(self.training), seed)
+        log, parts = self.problem.log, (self.architecture.to_dict(), self.training.to_dict(), seed)
         return cache_dir() / "agents" / f"irn-{log.name}-{identity(log.fingerprint, *parts)[:16]}"
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:

@@ -26,7 +26,11 @@ METRICS = (
 )
 
 TASKS: Mapping[str, int] = {"ml-1m": 1_000}
-"""Users that each seed judges, the first ones, where all would take days; elsewhere all."""
+"""Users that each seed judges, the first ones, where all would take days; elsewhere all.
+
+On MovieLens 1M they are among the last third to register; their median history has 89 films, 96
+that of all users.
+"""
 TRAIN_SEEDS: Mapping[str, int] = {"ml-1m": 0}
 """Where whatever learns is trained once, and judged on five seeds of objectives."""
 
