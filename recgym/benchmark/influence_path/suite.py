@@ -38,6 +38,12 @@ BACKBONES = ("popularity", "bpr", "transrec", "gru4rec", "caser", "sasrec")
 """The paper's, under Vanilla and Rec2Inf."""
 OURS = "cooccurrence"
 GAPS = (0, 3, "left")
+IRN_KINDS: Mapping[str, Mapping[str, Any]] = {
+    "": {},
+    "published mask, ": {"objective_reads": True},
+    "padded, ": {"keep_short": True},
+}
+"""Trained without the published mask's leak, with it, and on short histories too, padded."""
 
 # Table VI. On the embedded set, which is not the paper's, the agent's own settings.
 IRN: Mapping[str, Mapping[str, Any]] = {
@@ -96,9 +102,9 @@ def methods(dataset: str) -> tuple[Entry, ...]:
         Entry("planner", "planner"),
         # networks alternate, so that of two workers one does not wait for what the other trains
         *(
-            irn(dataset, f"irn[{mask}gap {gap}]", gap=gap, **reads)
+            irn(dataset, f"irn[{kind}gap {gap}]", gap=gap, **config)
             for gap in GAPS
-            for mask, reads in (("", {}), ("published mask, ", {"objective_reads": True}))
+            for kind, config in IRN_KINDS.items()
         ),
         irn(dataset, "irn[beam]", decoding="beam"),
         irn(dataset, "irn[sampled]", decoding="sampled"),
@@ -110,10 +116,14 @@ def methods(dataset: str) -> tuple[Entry, ...]:
             for distance in ("genre", "embedding")
             for backbone in (*BACKBONES, OURS)
         ),
-        *(rec2inf(backbone, "embedding", True) for backbone in (*BACKBONES, OURS)),
+        *(
+            rec2inf(backbone, distance, True)
+            for distance in ("genre", "embedding")
+            for backbone in (*BACKBONES, OURS)
+        ),
         *(
             Entry(f"pf2inf[{method}]", "pf2inf", {"method": method})
-            for method in ("dijkstra", "mst")
+            for method in ("dijkstra", "mst", "genres")
         ),
         Entry("ipg", "ipg"),
         Entry("random_candidates", "random_candidates"),
