@@ -102,6 +102,18 @@ def test_other_backbones_train(backbone):
     assert np.isfinite(outcome.test["NDCG"]).all()
 
 
+def test_dvr_takes_over_from_a_warm_recommender(world, monkeypatch):
+    asked = []
+    weigh = methods.ByAgent.weigh
+    monkeypatch.setattr(
+        methods.ByAgent, "weigh", lambda self, *of: asked.append(of[0].update) or weigh(self, *of)
+    )
+    per_epoch = len(world.rows[0]) // SHORT.batch
+    warm = world.warm_epochs * (len(world.rows[0]) // world.warm_batch)
+    METHODS["dvr_loss"](world, replace(SHORT, most_updates=warm + 2 * per_epoch), None)
+    assert min(asked) == warm
+
+
 def test_longer_training_is_plain_training_whose_patience_starts_later(world):
     settings = replace(SHORT, patience=1, most_updates=1000)
     short, long = (METHODS[name](world, settings, None) for name in ("bpr", "bpr_long"))

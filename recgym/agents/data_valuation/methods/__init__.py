@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -49,12 +50,16 @@ class ByAgent(Weighting):
     Args:
         horizon: updates after which ``progress`` is 1.
         draws: whether a weight is the chance of being learnt from.
+        plain_epochs: before the agent is asked.
     """
 
-    def __init__(self, agent: ValuingAgent, horizon: int, *, draws: bool = False):
+    def __init__(
+        self, agent: ValuingAgent, horizon: int, *, draws: bool = False, plain_epochs: int = 0
+    ):
         self.agent, self.horizon, self.draws = agent, horizon, draws
+        self.plain_epochs = plain_epochs
         told = agent.problem.params.metric, sorted(vars(agent.config).items()), horizon, draws
-        self.name = f"{agent.name} {told}"
+        self.name = f"{agent.name} {told} {plain_epochs}"
 
     def weigh(self, batch: Batch, rng: np.random.Generator) -> np.ndarray:
         learner, values = batch.learner, batch.values
@@ -118,9 +123,16 @@ def til_mi(world: World, s: Settings, checkpoint: Path | None) -> Outcome:
 def dvr(
     world: World, s: Settings, checkpoint: Path | None, *, metric: str, **config: Any
 ) -> Outcome:
-    """DVR: each triplet is learnt from with the chance that the trained valuator gives it."""
+    """DVR: each triplet is learnt from with the chance that the trained valuator gives it.
+
+    As in the paper it takes over from a recommender that plain BPR has warmed up: the valuator has
+    seen no other's vectors.
+    """
     started = time.perf_counter()
-    weighting = ByAgent(dvr_agent(world, s, metric, **config), 1, draws=True)
+    agent = dvr_agent(world, s, metric, **config)
+    warm = world.warm_epochs * max(1, len(world.rows[0]) // world.warm_batch)
+    plain_epochs = math.ceil(warm / _per_epoch(world, s))
+    weighting = ByAgent(agent, 1, draws=True, plain_epochs=plain_epochs)
     learning = time.perf_counter() - started
     made = train(world, s, weighting=weighting, checkpoint=checkpoint)
     return replace(made, updates=made.updates + s.episodes * STEPS, seconds=made.seconds + learning)
