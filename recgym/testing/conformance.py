@@ -39,6 +39,8 @@ def check_environment(
         warnings.simplefilter("error")
         # the checkers' own remarks on what this suite does on purpose
         warnings.filterwarnings("ignore", message=".*not within the observation space.*alias.*")
+        # torch's remark on itself, when a process first differentiates forward
+        warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
         for mode in [None, *modes]:
             env = gym.make(env_id, render_mode=mode, **kwargs)
             gymnasium_check_env(env.unwrapped, skip_render_check=mode is None)

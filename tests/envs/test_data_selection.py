@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import gymnasium as gym
@@ -513,6 +516,16 @@ RATIO = {"dataset": "simulation-50", "holdout": "ratio", "width": 4, "rounds": 1
 def test_contract_of_fidelity_options(env_id, settings):
     check_environment(env_id, modes=["ansi"], steps=60, **settings)
     check_vector_equals_single(env_id, num_envs=2, steps=60, tolerance=1e-5, **settings)
+
+
+def test_contract_where_a_process_first_differentiates_forward(tmp_path):
+    """Then torch warns of itself, once."""
+    code = (
+        "import recgym; from recgym.testing import check_environment as check\n"
+        f"check({TINY!r}, modes=[], steps=20, recommender='neumf', backend='anchors')"
+    )
+    env = {**os.environ, "RECGYM_CACHE": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
 
 
 def test_defaults_are_the_worlds_that_results_were_made_with():
