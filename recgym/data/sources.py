@@ -12,6 +12,7 @@ from typing import IO
 
 from recgym.data.log import DataError
 
+# an encrypted entry is a RuntimeError of zipfile's, an unknown compression a NotImplementedError
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 GZIP_ERRORS = (gzip.BadGzipFile, EOFError, zlib.error)
 

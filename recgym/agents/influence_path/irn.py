@@ -5,7 +5,7 @@ The network is :mod:`recgym.models.irn`. The input at each step is
     [padding | history and path | gap | objective],
 
 and the next item is read off the last item of the path. In training the gap says how far away the
-objective is: at gap 0 the network has learned to copy it.
+objective is: at gap 0 a network that is trained for long copies it.
 """
 
 from __future__ import annotations

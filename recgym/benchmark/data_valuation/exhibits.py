@@ -85,17 +85,10 @@ VALUATIONS = (
     "alignment", "item_alignment", "dvr_alignment", "oracle",
 )  # fmt: skip
 WHILE_TRAINING = (
-    "bpr_long",
-    "t_ce",
-    "r_ce",
-    "til_ui",
-    "til_mi",
-    "dvr_loss",
-    "dvr_ndcg",
-    "dvr_alignment",
-)
-"""Methods that weigh triplets while they train, and value no interaction for good; before them,
-plain BPR for no fewer epochs than TIL-MI."""
+    "bpr_long", "t_ce", "r_ce", "til_ui", "til_mi", "dvr_loss", "dvr_ndcg", "dvr_alignment",
+)  # fmt: skip
+"""Methods that weigh triplets while they train, and value no interaction for good; with them plain
+BPR for as many epochs as TIL-MI, whose first ones are plain."""
 BASE, BOUND = "bpr", "drop_oracle"
 FORMAT = 2  # of what is cached; change it with what a method computes
 Row = dict[str, Any]

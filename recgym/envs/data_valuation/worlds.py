@@ -191,6 +191,12 @@ class World:
         model.with_graph(torch.from_numpy(user), torch.from_numpy(item))
         return Learner.of(model, self.optimiser)
 
+    @property
+    def warm_updates(self) -> int:
+        """Updates of plain BPR before an episode starts."""
+        n = len(self.rows[0])
+        return self.warm_epochs * (n // min(self.warm_batch, n))
+
     @functools.cached_property
     def warm(self) -> Weights:
         """(1, P): after ``warm_epochs`` of plain BPR; kept in the cache."""
@@ -198,7 +204,7 @@ class World:
         def make() -> dict[str, np.ndarray]:
             weights = self.learner.start()
             stream = Stream(self, WARM_STREAM, min(self.warm_batch, len(self.rows[0])))
-            for step in range(self.warm_epochs * stream.per_epoch):
+            for step in range(self.warm_updates):
                 triplets, _ = stream.batch(step)
                 n = len(triplets[0])
                 weights = self.learner.step(weights, batch_of([triplets]), np.ones((1, n)))

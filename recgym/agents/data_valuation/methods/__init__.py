@@ -130,8 +130,7 @@ def dvr(
     """
     started = time.perf_counter()
     agent = dvr_agent(world, s, metric, **config)
-    warm = world.warm_epochs * max(1, len(world.rows[0]) // world.warm_batch)
-    plain_epochs = math.ceil(warm / _per_epoch(world, s))
+    plain_epochs = math.ceil(world.warm_updates / _per_epoch(world, s))
     weighting = ByAgent(agent, 1, draws=True, plain_epochs=plain_epochs)
     learning = time.perf_counter() - started
     made = train(world, s, weighting=weighting, checkpoint=checkpoint)
