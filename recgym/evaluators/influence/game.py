@@ -193,15 +193,25 @@ def draw_negatives(
     Raises:
         DataError: a user who has taken every item.
     """
-    counts = np.bincount(taken // n_items) if len(taken) else np.zeros(0, dtype=int)
-    full = np.flatnonzero(counts >= n_items)
-    if np.isin(user, full).any():
-        raise DataError(f"User {full[0]} has taken all {n_items} items: there is no negative.")
     drawn = rng.integers(0, n_items, len(user))
+    if len(taken) == 0:
+        return drawn
+    again = np.argsort(user, kind="stable")  # neighbours in ``taken`` are looked up one by one
+    checked = False
     while True:
-        codes = user * n_items + drawn
+        codes = user[again] * n_items + drawn[again]
         place = np.minimum(np.searchsorted(taken, codes), len(taken) - 1)
-        again = taken[place] == codes
-        if not again.any():
+        again = np.sort(again[taken[place] == codes])
+        if len(again) == 0:
             return drawn
-        drawn[again] = rng.integers(0, n_items, int(again.sum()))
+        if not checked:  # a user without a negative is among these
+            _check_negatives(user[again], taken, n_items)
+            checked = True
+        drawn[again] = rng.integers(0, n_items, len(again))
+
+
+def _check_negatives(user: np.ndarray, taken: np.ndarray, n_items: int) -> None:
+    first, last = np.searchsorted(taken, [user * n_items, (user + 1) * n_items])
+    full = user[last - first >= n_items]
+    if len(full):
+        raise DataError(f"User {full[0]} has taken all {n_items} items: there is no negative.")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recgym.envs.data_valuation.measuring import of_users, ranked
+from recgym.envs.data_valuation.measuring import found, of_users, ranked
 from recgym.envs.data_valuation.state import DIRECTIONS
 from recgym.envs.data_valuation.worlds import World
 from recgym.evaluators.learner import Learner, Triplets, Weights
@@ -217,19 +217,20 @@ class _Training:
         return self.negatives.importance(scores.reshape(shape), user, negatives).ravel()
 
     def _measure(self, state: _Progress) -> None:
-        ndcg = float(self._report(state.weights.values, test=False).ndcg().mean())
+        scorer = self.learner.scorer(state.weights.values[0])
+        ndcg = float(found(self.world, scorer, self._k, test=False).ndcg().mean())
         if ndcg > state.best_ndcg:
             state.best_ndcg, state.best_update, state.stale = ndcg, state.updates, 0
             state.best = state.weights.values
         elif state.epoch > self.weighting.plain_epochs:
             state.stale += 1
 
-    def _report(self, values: np.ndarray, *, test: bool):
-        k = min(self.settings.k, self.world.log.n_items)
-        return ranked(self.world, self.learner.scorer(values[0]), k, test=test)
+    @property
+    def _k(self) -> int:
+        return min(self.settings.k, self.world.log.n_items)
 
     def _metrics(self, values: np.ndarray, *, test: bool) -> Metrics:
-        report = self._report(values, test=test)
+        report = ranked(self.world, self.learner.scorer(values[0]), self._k, test=test)
         names = [name for name in DIRECTIONS if name != "Loss"]
         if report.categories is None:
             names = [name for name in names if name not in ("CC", "ILD")]
@@ -248,16 +249,16 @@ class _Training:
         start = self.learner.start()
         if self.checkpoint is None or not self.checkpoint.is_file():
             return _Progress(start, start.values)
-        found = {name: t.numpy() for name, t in read_tensors(self.checkpoint).items()}
-        if not np.array_equal(found.pop("identity"), self._identity()):
+        arrays = {name: t.numpy() for name, t in read_tensors(self.checkpoint).items()}
+        if not np.array_equal(arrays.pop("identity"), self._identity()):
             raise StoreError(
                 f"{self.checkpoint} is of another training. Give another checkpoint, or delete it."
             )
-        weights = Weights(**{name: found.pop(name) for name in vars(start)})
-        state = _Progress(weights, found.pop("best"))
+        weights = Weights(**{name: arrays.pop(name) for name in vars(start)})
+        state = _Progress(weights, arrays.pop("best"))
         for name in _Progress.NUMBERS:
-            setattr(state, name, found.pop(name).item())
-        self.weighting.restore(found)
+            setattr(state, name, arrays.pop(name).item())
+        self.weighting.restore(arrays)
         return state
 
     def _save(self, state: _Progress) -> None:
