@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from recgym.models.collaborative import Collaborative, CollaborativeConfig
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "silu": F.silu}
-ELEMENTS = 1 << 23  # hidden values of the tower that all_scores holds at a time
+ELEMENTS = 1 << 19  # hidden values of the tower that all_scores holds at a time: 2 MB, in cache
 
 
 @dataclass(frozen=True)

@@ -207,7 +207,8 @@ class World:
             for step in range(self.warm_updates):
                 triplets, _ = stream.batch(step)
                 n = len(triplets[0])
-                weights = self.learner.step(weights, batch_of([triplets]), np.ones((1, n)))
+                everything = np.ones((1, n))
+                weights = self.learner.step(weights, batch_of([triplets]), everything, reuse=True)
             return {name: np.asarray(value) for name, value in vars(weights).items()}
 
         if self.warm_epochs == 0:

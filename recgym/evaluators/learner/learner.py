@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 from torch.nn.functional import logsigmoid
+from torch.optim.adam import adam as fused
 
 if TYPE_CHECKING:
     from recgym.models.collaborative import Collaborative
@@ -174,10 +175,13 @@ class Learner:
             found.append(out.detach().double().numpy())
         return np.stack(found)
 
-    def step(self, weights: Weights, triplets: Triplets, kept: np.ndarray) -> Weights:
+    def step(
+        self, weights: Weights, triplets: Triplets, kept: np.ndarray, *, reuse: bool = False
+    ) -> Weights:
         """One step of Adam on Σ s ℓ / max(1, Σ s), s = ``kept`` (B, n) of at least 0.
 
         A row that keeps nothing learns nothing: its weights stay as they are, decay included.
+        With ``reuse`` the result stands in the memory of ``weights``, which are gone.
 
         Raises:
             ValueError: weights of triplets that are NaN, infinite or negative.
@@ -190,11 +194,11 @@ class Learner:
                 f"are not, such as {wrong[0]}. Correct what gives them."
             )
         idle = ~(kept > 0).any(axis=1)
-        moved = adam(weights, self.gradient(weights.values, triplets, kept), self.optimiser)
-        if not idle.any():
-            return moved
-        for name in ("values", "first", "second", "steps"):
-            getattr(moved, name)[idle] = getattr(weights, name)[idle]
+        gradient = self.gradient(weights.values, triplets, kept)
+        before = {name: array[idle] for name, array in vars(weights).items()}  # copies
+        moved = adam(weights, gradient, self.optimiser, reuse=reuse)
+        for name, array in before.items():
+            getattr(moved, name)[idle] = array
         return moved
 
     def scorer(self, values: np.ndarray) -> Callable[[Tensor], Tensor]:
@@ -240,19 +244,26 @@ class Learner:
         return tuple(t.numpy() for t in (positive, other, loss, *norms))
 
 
-def adam(weights: Weights, gradient: Tensor, optimiser: Optimiser) -> Weights:
-    """One step against a gradient (B, P), whose memory is used."""
-    b1, b2 = optimiser.betas
-    steps = weights.steps + 1
-    values, first, second = (
-        torch.from_numpy(a) for a in (weights.values, weights.first, weights.second)
+def adam(
+    weights: Weights, gradient: Tensor, optimiser: Optimiser, *, reuse: bool = False
+) -> Weights:
+    """One step against a gradient (B, P), whose memory is used; that of weights with ``reuse``."""
+    arrays = weights.values, weights.first, weights.second
+    values, first, second = (torch.from_numpy(a if reuse else a.copy()) for a in arrays)
+    fused(
+        list(values),
+        list(gradient),
+        list(first),
+        list(second),
+        [],
+        [torch.tensor(float(steps)) for steps in weights.steps],  # before this one
+        fused=True,
+        amsgrad=False,
+        beta1=optimiser.betas[0],
+        beta2=optimiser.betas[1],
+        lr=optimiser.learning_rate,
+        weight_decay=optimiser.weight_decay,
+        eps=optimiser.epsilon,
+        maximize=False,
     )
-    gradient.add_(values, alpha=optimiser.weight_decay)
-    first = torch.lerp(first, gradient, 1 - b1)
-    second = second.mul(b2).addcmul_(gradient, gradient, value=1 - b2)
-    scale = torch.as_tensor(np.sqrt(1 - b2**steps), dtype=torch.float32)[:, None]
-    rate = torch.as_tensor(optimiser.learning_rate / (1 - b1**steps), dtype=torch.float32)[:, None]
-    # gradient's memory is free now
-    torch.sqrt(second, out=gradient).div_(scale).add_(optimiser.epsilon)
-    torch.div(first, gradient, out=gradient).mul_(-rate).add_(values)
-    return Weights(gradient.numpy(), first.numpy(), second.numpy(), steps)
+    return Weights(values.numpy(), first.numpy(), second.numpy(), weights.steps + 1)

@@ -75,8 +75,9 @@ class StackedMF(Learner):
         return (slope * (dp * (q - r) + p * (dq - dr)).sum(dim=2)).double().numpy()
 
     def _forward(self, values: np.ndarray, triplets: Triplets) -> _Forward:
-        if self._latest is not None:
-            seen, of, found = self._latest
+        latest, self._latest = self._latest, None  # the step may write to the values
+        if latest is not None:
+            seen, of, found = latest
             if seen is values and of is triplets:
                 return found
         nodes = self._nodes(triplets)

@@ -189,7 +189,7 @@ class _Training:
                 values = state.weights.values
                 batch = Batch(self.learner, values, triplets, rows, state.updates)
                 weights = weights * self.weighting.weigh(batch, own)
-            state.weights = self.learner.step(state.weights, triplets, weights[None])
+            state.weights = self.learner.step(state.weights, triplets, weights[None], reuse=True)
             state.updates += 1
         state.epoch += 1
 
@@ -221,7 +221,7 @@ class _Training:
         ndcg = float(found(self.world, scorer, self._k, test=False).ndcg().mean())
         if ndcg > state.best_ndcg:
             state.best_ndcg, state.best_update, state.stale = ndcg, state.updates, 0
-            state.best = state.weights.values
+            state.best = state.weights.values.copy()
         elif state.epoch > self.weighting.plain_epochs:
             state.stale += 1
 
@@ -248,7 +248,7 @@ class _Training:
 
         start = self.learner.start()
         if self.checkpoint is None or not self.checkpoint.is_file():
-            return _Progress(start, start.values)
+            return _Progress(start, start.values.copy())
         arrays = {name: t.numpy() for name, t in read_tensors(self.checkpoint).items()}
         if not np.array_equal(arrays.pop("identity"), self._identity()):
             raise StoreError(
