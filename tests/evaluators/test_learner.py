@@ -104,6 +104,32 @@ def test_a_row_that_keeps_nothing_stays_and_others_do_not():
     assert after.steps.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("name", ["mf", "lightgcn"])
+def test_steps_in_place_are_the_steps(name):
+    learner = Learner.of(model_of(name), Optimiser(weight_decay=0.1))
+    apart, same = learner.start(2), learner.start(2)
+    memory = same.values
+    for step in range(3):
+        batch, s = triplets(2, step), kept(2)
+        s[0, :] *= step != 1  # a row that keeps nothing
+        for weights in (apart, same):
+            learner.signals(
+                weights.values, batch
+            )  # what is shared with the step must not outlast it
+        apart = learner.step(apart, batch, s)
+        same = learner.step(same, batch, s, reuse=True)
+        np.testing.assert_array_equal(
+            learner.losses(same.values, batch), learner.losses(apart.values, batch)
+        )
+        np.testing.assert_array_equal(
+            learner.gradient(same.values, batch, s), learner.gradient(apart.values, batch, s)
+        )
+    for field in ("values", "first", "second", "steps"):
+        np.testing.assert_array_equal(getattr(same, field), getattr(apart, field))
+    assert np.shares_memory(same.values, memory)
+    assert same.steps.tolist() == [2, 3]
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -0.1])
 @pytest.mark.parametrize("name", ["mf", "lightgcn"])
 def test_weights_that_cannot_be(name, bad):
