@@ -123,39 +123,6 @@ def test_chunks_make_no_difference_and_scores_are_not_changed():
     assert np.array_equal(scores, before)
 
 
-@pytest.mark.parametrize("digits", [8, 0])  # without ties, and full of them
-@pytest.mark.parametrize("k", [1, 5, 20, N])
-@pytest.mark.parametrize("kind", [np.float64, np.float32, np.int64])
-def test_hits_without_lists_are_those_of_lists(digits, k, kind):
-    scores, train, test, _ = world(4)
-    scores = np.round(scores * 2, digits).astype(kind)
-    before = scores.copy()
-    whole = rank(scores, train, test, k)
-    for chunk in (1, 7, None):
-        found = ranking.hits_of_all(
-            lambda users: scores[users.numpy()],
-            *map(sp.csr_matrix, (train, test)),
-            k,
-            chunk=chunk,
-        )
-        assert np.array_equal(found.hit, whole.hit)
-        for name in ("users", "relevant", "n_items", "n_excluded"):
-            assert np.array_equal(getattr(found, name), getattr(whole, name))
-        same = {name: value for name, value in whole.summary().items() if "Gini" not in name}
-        assert found.summary() == same
-    assert np.array_equal(scores, before)
-
-
-def test_hits_of_what_cannot_be_ranked_are_refused():
-    scores, train, test, _ = world()
-    parts = [sp.csr_matrix(part) for part in (train, test)]
-    with pytest.raises(ValueError, match="k must be in"):
-        ranking.hits_of_all(lambda users: scores[users.numpy()], *parts, 0)
-    scores[10, 3] = np.nan
-    with pytest.raises(ValueError, match="1 of 34 rows are not finite"):
-        ranking.hits_of_all(lambda users: scores[users.numpy()], *parts, 5)
-
-
 @pytest.mark.filterwarnings("error")
 def test_one_row_for_all_users():
     """Popularity, broadcast: read-only, and full of ties."""

@@ -5,9 +5,9 @@
 >>> report.summary()["NDCG@20"]
 """
 
-from recgym.evaluators.ranking.full import hits_of_all, rank_all, top_k
+from recgym.evaluators.ranking.full import rank_all, top_k
 from recgym.evaluators.ranking.one_item import gains, hit_rate, hits, mrr, ndcg, ranks
-from recgym.evaluators.ranking.report import HitReport, RankingReport
+from recgym.evaluators.ranking.report import RankingReport
 from recgym.evaluators.ranking.sampled import (
     Candidates,
     SampledReport,
@@ -17,13 +17,11 @@ from recgym.evaluators.ranking.sampled import (
 
 __all__ = [
     "Candidates",
-    "HitReport",
     "RankingReport",
     "SampledReport",
     "gains",
     "hit_rate",
     "hits",
-    "hits_of_all",
     "mrr",
     "ndcg",
     "rank_all",

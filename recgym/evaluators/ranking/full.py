@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recgym.evaluators.ranking.report import HitReport, RankingReport
+from recgym.evaluators.ranking.report import RankingReport
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,8 +41,14 @@ def rank_all(
         ValueError: k outside of 1..N, matrices or categories of unequal shape, no user with a
             test item, scores of another shape or not finite.
     """
-    task = _Task.of(train, test, k)
-    n_items = task.train.shape[1]
+    import torch
+
+    train, test = pattern(train), pattern(test)
+    if train.shape != test.shape:
+        raise ValueError(f"train is {train.shape} and test {test.shape}; both are users × items.")
+    n_users, n_items = train.shape
+    if not 1 <= k <= n_items:
+        raise ValueError(f"k must be in 1..{n_items}, the number of items, got {k}.")
     if categories is not None:
         categories = np.asarray(categories, dtype=bool)
         if categories.ndim != 2 or len(categories) != n_items or not categories.any():
@@ -51,116 +56,30 @@ def rank_all(
                 f"categories must be ({n_items}, G) with at least one item in one, got "
                 f"{categories.shape}. Leave them out for data without categories."
             )
-    lists = np.empty((len(task.users), k), dtype=np.int64)
-    for at, scores in task.scored(score_chunk, chunk):
-        lists[at] = top_k(scores, k, task.train[task.users[at]]).cpu().numpy()
-    hit = _contains(task.test, task.users, lists)
-    return RankingReport(**task.of_users, hit=hit, lists=lists, categories=categories)
-
-
-def hits_of_all(
-    score_chunk: Callable[[Tensor], Any],
-    train: Any,
-    test: Any,
-    k: int = 20,
-    *,
-    chunk: int | None = None,
-) -> HitReport:
-    """As :func:`rank_all` without the lists: where test items stand, by counting what is above.
-
-    Several times faster than finding the lists where users have few test items.
-    """
-    task = _Task.of(train, test, k)
-    hit = np.zeros((len(task.users), k), dtype=bool)
-    for at, scores in task.scored(score_chunk, chunk):
-        users = task.users[at]
-        shown = _without(_finite(scores), task.train[users])
-        row, place = _places(shown, task.test[users], k)
-        hit[at.start + row, place] = True
-    return HitReport(**task.of_users, hit=hit)
-
-
-@dataclass(frozen=True, eq=False)
-class _Task:
-    """Whom to rank for, and what counts."""
-
-    train: Any  # (U, N) CSR
-    test: Any  # (U, N) CSR, without what is in train
-    users: np.ndarray  # (V,) int64, those with test items
-
-    @staticmethod
-    def of(train: Any, test: Any, k: int) -> _Task:
-        train, test = pattern(train), pattern(test)
-        if train.shape != test.shape:
+    test = (test - test.multiply(train)).tocsr()
+    test.eliminate_zeros()
+    relevant = np.diff(test.indptr)
+    users = np.flatnonzero(relevant)
+    if len(users) == 0:
+        raise ValueError("No user has a test item that is not a training item. Split the data.")
+    chunk = chunk or max(1, CHUNK // n_items)
+    lists = np.empty((len(users), k), dtype=np.int64)
+    for start in range(0, len(users), chunk):
+        part = users[start : start + chunk]
+        with torch.no_grad():
+            found = score_chunk(torch.as_tensor(part))
+        if isinstance(found, np.ndarray):
+            found = np.require(found, requirements="W")  # torch warns of what is read-only
+        scores = torch.as_tensor(found)
+        if scores.shape != (len(part), n_items):
             raise ValueError(
-                f"train is {train.shape} and test {test.shape}; both are users × items."
+                f"score_chunk gave {tuple(scores.shape)} for {len(part)} users and {n_items} items."
             )
-        if not 1 <= k <= train.shape[1]:
-            raise ValueError(f"k must be in 1..{train.shape[1]}, the number of items, got {k}.")
-        test = (test - test.multiply(train)).tocsr()
-        test.eliminate_zeros()
-        users = np.flatnonzero(np.diff(test.indptr))
-        if len(users) == 0:
-            raise ValueError("No user has a test item that is not a training item. Split the data.")
-        return _Task(train, test, users)
-
-    @property
-    def of_users(self) -> dict[str, Any]:
-        """What a report says of the task."""
-        n_users, n_items = self.test.shape
-        return {
-            "users": self.users,
-            "relevant": np.diff(self.test.indptr)[self.users],
-            "n_items": n_items,
-            "n_excluded": n_users - len(self.users),
-        }
-
-    def scored(
-        self, score_chunk: Callable[[Tensor], Any], chunk: int | None
-    ) -> Iterator[tuple[slice, Tensor]]:
-        """Slices of users, and their scores (B, N)."""
-        import torch
-
-        n_items = self.train.shape[1]
-        chunk = chunk or max(1, CHUNK // n_items)
-        for start in range(0, len(self.users), chunk):
-            part = self.users[start : start + chunk]
-            with torch.no_grad():
-                found = score_chunk(torch.as_tensor(part))
-            if isinstance(found, np.ndarray):
-                found = np.require(found, requirements="W")  # torch warns of what is read-only
-            scores = torch.as_tensor(found)
-            if scores.shape != (len(part), n_items):
-                raise ValueError(
-                    f"score_chunk gave {tuple(scores.shape)} for {len(part)} users and "
-                    f"{n_items} items."
-                )
-            yield slice(start, start + len(part)), scores
-
-
-def _places(scores: Tensor, wanted: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """(row (P,), place (P,) from 0) of those ``wanted`` (B, N; CSR) items that are in the first k.
-
-    A pass over the scores for the first item of each row, another for the second, and so on.
-    """
-    import torch
-
-    counts, starts = np.diff(wanted.indptr), wanted.indptr[:-1]
-    buffer = torch.empty(scores.shape, dtype=torch.float32, device=scores.device)
-    rows, places = [], []
-    for number in range(counts.max()):
-        mine = np.flatnonzero(counts > number)
-        item = torch.as_tensor(wanted.indices[starts[mine] + number].astype(np.int64))[:, None]
-        of = scores if len(mine) == len(scores) else scores[torch.as_tensor(mine)]
-        score = of.gather(1, item)
-        # counted as floats: several times faster than a sum of booleans, exact below 2 ** 24
-        above = torch.gt(of, score, out=buffer[: len(mine)]).sum(dim=1).long()
-        near = torch.nonzero(above < k)[:, 0]
-        tied = (of[near] == score[near]) & (torch.arange(of.shape[1]) < item[near])
-        place = above[near] + tied.sum(dim=1)
-        rows.append(mine[near.numpy()][(place < k).numpy()])
-        places.append(place[place < k].numpy())
-    return np.concatenate(rows), np.concatenate(places)
+        lists[start : start + chunk] = top_k(scores, k, train[part]).cpu().numpy()
+    hit = _contains(test, users, lists)
+    return RankingReport(
+        users, lists, hit, relevant[users], n_items, n_users - len(users), categories
+    )
 
 
 def top_k(scores: Tensor, k: int, exclude: Any = None) -> Tensor:
@@ -177,9 +96,19 @@ def top_k(scores: Tensor, k: int, exclude: Any = None) -> Tensor:
     n = scores.shape[1]
     if not 1 <= k <= n:
         raise ValueError(f"k must be in 1..{n}, the number of items, got {k}.")
-    scores = _finite(scores)
+    scores = scores if scores.is_floating_point() else scores.double()
+    # the sum of a row is finite if all of it is, and several times faster to take
+    if not torch.isfinite(scores.sum(dim=1)).all() and not (fine := torch.isfinite(scores)).all():
+        bad = int((~fine).any(dim=1).sum())
+        raise ValueError(
+            f"Scores of {bad} of {len(scores)} rows are not finite. A model that returns NaN or "
+            "infinity cannot be ranked."
+        )
     if exclude is not None:
-        scores = _without(scores, exclude)
+        rows = torch.as_tensor(np.repeat(np.arange(len(scores)), np.diff(exclude.indptr)))
+        columns = torch.as_tensor(exclude.indices.astype(np.int64))
+        scores = scores.clone()
+        scores[rows, columns] = -torch.inf
     values, items = scores.topk(min(k + 1, n), dim=1)
     if k < n:
         # topk takes any of the items that share the last place: take those of the smallest ids
@@ -200,31 +129,6 @@ def _smallest_ids(scores: Tensor, last: Tensor, k: int) -> Tensor:
     room = k - above.sum(dim=1, keepdim=True)
     chosen = above | (equal & (equal.cumsum(dim=1, dtype=torch.int32) <= room))
     return torch.nonzero(chosen)[:, 1].view(len(scores), k)
-
-
-def _finite(scores: Tensor) -> Tensor:
-    """(B, N) of a floating type; not finite is an error."""
-    import torch
-
-    scores = scores if scores.is_floating_point() else scores.double()
-    # the sum of a row is finite if all of it is, and several times faster to take
-    if not torch.isfinite(scores.sum(dim=1)).all() and not (fine := torch.isfinite(scores)).all():
-        bad = int((~fine).any(dim=1).sum())
-        raise ValueError(
-            f"Scores of {bad} of {len(scores)} rows are not finite. A model that returns NaN or "
-            "infinity cannot be ranked."
-        )
-    return scores
-
-
-def _without(scores: Tensor, exclude: Any) -> Tensor:
-    """A copy of scores (B, N) with −∞ where ``exclude`` (B, N; CSR) stores something."""
-    import torch
-
-    rows = torch.as_tensor(np.repeat(np.arange(len(scores)), np.diff(exclude.indptr)))
-    scores = scores.clone()
-    scores[rows, torch.as_tensor(exclude.indices.astype(np.int64))] = -torch.inf
-    return scores
 
 
 def pattern(matrix: Any) -> Any:

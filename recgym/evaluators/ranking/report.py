@@ -10,23 +10,25 @@ PAIRS = 1 << 24  # values of list × list × category that exist at a time
 
 
 @dataclass(frozen=True, eq=False)
-class HitReport:
-    """At which of the first k places users find their test items, and what that is worth.
+class RankingReport:
+    """The top-k lists of all users who have test items, and what they are worth.
 
     Metrics of single users are (V,) float64, so that means, intervals and slices of users can be
     taken; :meth:`summary` has the means.
     """
 
     users: np.ndarray  # (V,) int64
+    lists: np.ndarray  # (V, k) int64, best first; N where a user has fewer than k unseen items
     hit: np.ndarray  # (V, k) bool, whether a place holds a test item
     relevant: np.ndarray  # (V,) int64, |T_u|, test items that are not training items
     n_items: int
     n_excluded: int
     """Users without test items, who count nowhere."""
+    categories: np.ndarray | None = None  # (N, G) bool
 
     @property
     def k(self) -> int:
-        return self.hit.shape[1]
+        return self.lists.shape[1]
 
     def recall(self, *, capped: bool = False) -> np.ndarray:
         """Hits / |T_u|; ``capped`` divides by min(k, |T_u|), so that 1 can always be reached."""
@@ -55,28 +57,6 @@ class HitReport:
     def mrr(self) -> np.ndarray:
         """1 / place of the first hit, 0 where there is none within k."""
         return self.hit_rate() / (self.hit.argmax(axis=1) + 1)
-
-    def summary(self) -> dict[str, float]:
-        """Means over users by name, such as ``NDCG@20``."""
-        return {f"{name}@{self.k}": float(of.mean()) for name, of in self._by_user().items()}
-
-    def _by_user(self) -> dict[str, np.ndarray]:
-        return {
-            "Recall": self.recall(),
-            "NDCG": self.ndcg(),
-            "Precision": self.precision(),
-            "F1": self.f1(),
-            "HR": self.hit_rate(),
-            "MRR": self.mrr(),
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class RankingReport(HitReport):
-    """The lists themselves besides, and their diversity and fairness."""
-
-    lists: np.ndarray  # (V, k) int64, best first; N where a user has fewer than k unseen items
-    categories: np.ndarray | None = None  # (N, G) bool
 
     def category_coverage(self, *, of_list: bool = False) -> np.ndarray:
         """CC: distinct categories in the list / all G categories.
@@ -123,14 +103,19 @@ class RankingReport(HitReport):
         return float(((2 * np.arange(1, n + 1) - n - 1) * x).sum() / (n * max(x.sum(), 1)))
 
     def summary(self) -> dict[str, float]:
-        """As of :class:`HitReport`, with Gini, and CC and ILD where there are categories."""
-        return super().summary() | {f"Gini@{self.k}": self.gini()}
-
-    def _by_user(self) -> dict[str, np.ndarray]:
-        if self.categories is None:
-            return super()._by_user()
-        diversity = {"CC": self.category_coverage(), "ILD": self.intra_list_distance()}
-        return super()._by_user() | diversity
+        """Means over users by name, such as ``NDCG@20``; CC and ILD where there are categories."""
+        means = {
+            "Recall": self.recall(),
+            "NDCG": self.ndcg(),
+            "Precision": self.precision(),
+            "F1": self.f1(),
+            "HR": self.hit_rate(),
+            "MRR": self.mrr(),
+        }
+        if self.categories is not None:
+            means |= {"CC": self.category_coverage(), "ILD": self.intra_list_distance()}
+        found = {f"{name}@{self.k}": float(values.mean()) for name, values in means.items()}
+        return found | {f"Gini@{self.k}": self.gini()}
 
     def _members(self) -> np.ndarray:
         """(N + 1, G) bool: the categories of items, and none for padding."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recgym.envs.data_valuation.measuring import found, of_users, ranked
+from recgym.envs.data_valuation.measuring import of_users, ranked
 from recgym.envs.data_valuation.state import DIRECTIONS
 from recgym.envs.data_valuation.worlds import World
 from recgym.evaluators.learner import Learner, Triplets, Weights
@@ -217,20 +217,19 @@ class _Training:
         return self.negatives.importance(scores.reshape(shape), user, negatives).ravel()
 
     def _measure(self, state: _Progress) -> None:
-        scorer = self.learner.scorer(state.weights.values[0])
-        ndcg = float(found(self.world, scorer, self._k, test=False).ndcg().mean())
+        ndcg = float(self._report(state.weights.values, test=False).ndcg().mean())
         if ndcg > state.best_ndcg:
             state.best_ndcg, state.best_update, state.stale = ndcg, state.updates, 0
             state.best = state.weights.values.copy()
         elif state.epoch > self.weighting.plain_epochs:
             state.stale += 1
 
-    @property
-    def _k(self) -> int:
-        return min(self.settings.k, self.world.log.n_items)
+    def _report(self, values: np.ndarray, *, test: bool):
+        k = min(self.settings.k, self.world.log.n_items)
+        return ranked(self.world, self.learner.scorer(values[0]), k, test=test)
 
     def _metrics(self, values: np.ndarray, *, test: bool) -> Metrics:
-        report = ranked(self.world, self.learner.scorer(values[0]), self._k, test=test)
+        report = self._report(values, test=test)
         names = [name for name in DIRECTIONS if name != "Loss"]
         if report.categories is None:
             names = [name for name in names if name not in ("CC", "ILD")]
