@@ -92,6 +92,27 @@ def test_training_learns_and_stops_when_validation_does(world):
     np.testing.assert_array_equal(one, again)
 
 
+def test_few_users_decide_and_all_are_told_of(world, monkeypatch):
+    looked_at: list[np.ndarray] = []
+    ranked = of_training.ranked
+
+    def spy(*arguments, **options):
+        report = ranked(*arguments, **options)
+        looked_at.append(report.users)
+        return report
+
+    monkeypatch.setattr(of_training, "ranked", spy)
+    few = train(world, replace(SHORT, deciding_users=10))
+    *deciding, told, tested = looked_at
+    assert len(told) == len(tested) == len(few.test["NDCG"]) == USERS
+    assert all(len(users) == 10 for users in deciding)
+    assert all(np.array_equal(users, deciding[0]) for users in deciding)
+    train(world, replace(SHORT, deciding_users=10, seed=1))
+    np.testing.assert_array_equal(looked_at[-3], deciding[0])  # the same whatever the seed
+    everybody = train(world, replace(SHORT, deciding_users=10 * USERS))
+    np.testing.assert_array_equal(everybody.test["NDCG"], train(world, SHORT).test["NDCG"])
+
+
 @pytest.mark.parametrize("backbone", ["neumf", "lightgcn", "mgcf"])
 def test_other_backbones_train(backbone):
     settings = replace(SHORT, most_updates=2)

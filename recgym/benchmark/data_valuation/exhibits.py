@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -54,8 +54,10 @@ SMALL_GRID = (2e-3, 5e-3), (5e-6, 5e-5)
 CLOSE = 0.97
 """Of settings whose validation NDCG is at least this share of the best, the one with the fewest
 updates is chosen."""
+DECIDING_USERS: Mapping[str, int] = {"amazon-beauty": 2_000}
+"""That decide when training ends, where ranking for all takes longer than an epoch."""
 VALIDATION_USERS: Mapping[str, int] = {"gowalla": 2_000}
-"""That decide when training ends, where ranking for all would take longer than training."""
+"""Whose validation interactions are looked at at all, where rewards are of lists that take long."""
 PAIRS = 10_000_000
 """Users × items that a network scores one by one; with more, 1,000 users decide."""
 FEW_USERS = 1_000
@@ -130,7 +132,7 @@ def methods(place: Place) -> Exhibit:
     """
     world = place.world()
     names = _known(world, TABLES.get(place.dataset, TABLE))
-    settings = replace(_sized(world), shares=SHARES)
+    settings = replace(_sized(place, world), shares=SHARES)
     seeds = SEEDS_OF.get(place.dataset, SEEDS)
     frame = pd.DataFrame(_table(place, world, names, seeds, settings))
     title = f"Methods of training on {place.dataset}"
@@ -143,7 +145,7 @@ def backbones(place: Place) -> Exhibit:
     rows: list[Row] = []
     for backbone in BACKBONES:
         world = place.world(backbone=backbone)
-        settings = _sized(world)
+        settings = _sized(place, world)
         found = _table(place, world, _known(world, OF_BACKBONES), FEW_SEEDS, settings)
         rows += [{"backbone": backbone, **row} for row in found]
     frame = pd.DataFrame(rows)
@@ -169,7 +171,7 @@ def search(place: Place) -> Exhibit:
             world = place.world(noise=kind, backbone=backbone, optimiser=optimiser)
             told = f"{backbone}, {kind or 'clean'}"
             place.tell(told, f"{optimiser[0]:g}, {optimiser[1]:g}", at / len(worlds))
-            settings = SETTINGS if kind else _sized(world)
+            settings = SETTINGS if kind else _sized(place, world)
             found = run(world, BASE, replace(settings, seed=SEARCH_SEED))
             of_world.append(
                 {
@@ -286,7 +288,7 @@ def _runs(
 
 def run(world: World, name: str, settings: Settings) -> Run:
     """One method with one seed, from the cache if it is there."""
-    key = json.dumps([FORMAT, world.fingerprint, name, asdict(settings)])
+    key = json.dumps([FORMAT, world.fingerprint, name, settings.key])
     digest = hashlib.sha256(key.encode()).hexdigest()[:24]
     checkpoint = cache_dir() / "valuation" / f"unfinished-{digest}.safetensors"
 
@@ -316,9 +318,11 @@ def _row(e: scoring.Estimate, values: Sequence[np.ndarray]) -> Row:
     return {"value": e.value, "low": e.low, "high": e.high, "seeds": e.seeds, "users": users}
 
 
-def _sized(world: World) -> Settings:
-    """Batches of which an epoch has no more than UPDATES."""
-    return replace(SETTINGS, batch=max(SETTINGS.batch, len(world.rows[0]) // UPDATES))
+def _sized(place: Place, world: World) -> Settings:
+    """Batches of which an epoch has no more than UPDATES, and who decides when training ends."""
+    deciding = None if world.validation_users else DECIDING_USERS.get(place.dataset)
+    batch = max(SETTINGS.batch, len(world.rows[0]) // UPDATES)
+    return replace(SETTINGS, batch=batch, deciding_users=deciding)
 
 
 def _known(world: World, names: Sequence[str]) -> list[str]:

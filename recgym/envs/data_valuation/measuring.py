@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.stats import rankdata
 
 from recgym.envs.data_valuation.state import DIRECTIONS
@@ -70,18 +71,29 @@ class Measure:
 
 
 def ranked(
-    world: World, scorer: Callable[[Tensor], Tensor], k: int, *, test: bool
+    world: World,
+    scorer: Callable[[Tensor], Tensor],
+    k: int,
+    *,
+    test: bool,
+    users: np.ndarray | None = None,
 ) -> ranking.RankingReport:
     """The lists of a recommender, which may be another than the world's, on either part.
 
     Training interactions, planted ones too, are in no list; nor are those of the validation part in
-    lists for the test.
+    lists for the test. ``users`` (V,) are those that count, None for all.
     """
     matrices, genres = world.matrices, world.log.genres
+    wanted = matrices["test" if test else "measured"]
+    if users is not None:
+        all_of = sp.coo_matrix(wanted)
+        counts = np.isin(all_of.row, users)
+        entries = all_of.data[counts], (all_of.row[counts], all_of.col[counts])
+        wanted = sp.csr_matrix(entries, all_of.shape)
     return ranking.rank_all(
         scorer,
         matrices["train"] + matrices["validation"] if test else matrices["train"],
-        matrices["test" if test else "measured"],
+        wanted,
         k,
         categories=genres if genres.any() else None,
     )

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from recgym.evaluators.learner import Learner, Triplets, Weights
 from recgym.evaluators.learner.samplers import SAMPLERS, Interactions, Sampler, Vectors
 
 Metrics = Mapping[str, np.ndarray]
+DECIDING = 20_242  # fixed: the same users decide in every run
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class Settings:
     BPR learns those first and stands still for epochs before it learns what users like."""
     k: int = 20
     """Length of the lists."""
+    deciding_users: int | None = None
+    """Whose validation NDCG ends training and chooses the epoch, so many drawn once; None for all.
+    What is told in the end is of all."""
 
     shares: tuple[float, ...] = (0.77,)
     """Of the training interactions, which methods that drop some keep: each is tried, and
@@ -58,10 +63,17 @@ class Settings:
     def __post_init__(self) -> None:
         least = {"batch": 2, "seed": 0, "most_updates": 0, "plain_epochs": 0}
         for name, number in vars(self).items():
-            if name != "shares" and number < least.get(name, 1):
+            if name == "shares" or (name == "deciding_users" and number is None):
+                continue
+            if number < least.get(name, 1):
                 raise ValueError(f"{name} must be at least {least.get(name, 1)}, got {number}.")
         if not self.shares or not all(0 < share <= 1 for share in self.shares):
             raise ValueError(f"shares must be above 0 and at most 1, got {self.shares}.")
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """For what is cached; a choice that is not made is left out: keys are older than it."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -137,6 +149,7 @@ class _Training:
     weighting: Weighting
     checkpoint: Path | None
     kept: np.ndarray = field(init=False)  # rows with a weight above 0
+    deciding: np.ndarray | None = field(init=False)  # users
     learner: Learner = field(init=False)
     negatives: Sampler = field(init=False)
 
@@ -148,6 +161,10 @@ class _Training:
         self.learner = world.new_learner(s.seed, None if whole else self.kept)
         self.negatives = SAMPLERS[self.sampler](Interactions(user, item, world.log.n_items))
         self.size = min(s.batch, len(self.kept))
+        self.deciding = None
+        if s.deciding_users is not None:
+            n = min(s.deciding_users, world.log.n_users)
+            self.deciding = np.random.default_rng(DECIDING).permutation(world.log.n_users)[:n]
 
     def run(self) -> Outcome:
         s, state = self.settings, self._load()
@@ -217,16 +234,17 @@ class _Training:
         return self.negatives.importance(scores.reshape(shape), user, negatives).ravel()
 
     def _measure(self, state: _Progress) -> None:
-        ndcg = float(self._report(state.weights.values, test=False).ndcg().mean())
+        report = self._report(state.weights.values, test=False, users=self.deciding)
+        ndcg = float(report.ndcg().mean())
         if ndcg > state.best_ndcg:
             state.best_ndcg, state.best_update, state.stale = ndcg, state.updates, 0
             state.best = state.weights.values.copy()
         elif state.epoch > self.weighting.plain_epochs:
             state.stale += 1
 
-    def _report(self, values: np.ndarray, *, test: bool):
+    def _report(self, values: np.ndarray, *, test: bool, users: np.ndarray | None = None):
         k = min(self.settings.k, self.world.log.n_items)
-        return ranked(self.world, self.learner.scorer(values[0]), k, test=test)
+        return ranked(self.world, self.learner.scorer(values[0]), k, test=test, users=users)
 
     def _metrics(self, values: np.ndarray, *, test: bool) -> Metrics:
         report = self._report(values, test=test)
@@ -237,7 +255,7 @@ class _Training:
 
     def _identity(self) -> np.ndarray:
         """(32,) uint8: a digest of everything that the outcome depends on."""
-        told = [self.world.fingerprint, asdict(self.settings), self.sampler, self.weighting.name]
+        told = [self.world.fingerprint, self.settings.key, self.sampler, self.weighting.name]
         digest = hashlib.sha256(json.dumps(told).encode())
         digest.update(np.ascontiguousarray(self.row_weights).tobytes())
         return np.frombuffer(digest.digest(), dtype=np.uint8)
