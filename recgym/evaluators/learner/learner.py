@@ -249,7 +249,8 @@ def adam(
 ) -> Weights:
     """One step against a gradient (B, P), whose memory is used; that of weights with ``reuse``."""
     arrays = weights.values, weights.first, weights.second
-    values, first, second = (torch.from_numpy(a if reuse else a.copy()) for a in arrays)
+    arrays = arrays if reuse else tuple(array.copy() for array in arrays)
+    values, first, second = (torch.from_numpy(array) for array in arrays)
     fused(
         list(values),
         list(gradient),
@@ -266,4 +267,4 @@ def adam(
         eps=optimiser.epsilon,
         maximize=False,
     )
-    return Weights(values.numpy(), first.numpy(), second.numpy(), weights.steps + 1)
+    return Weights(*arrays, weights.steps + 1)
