@@ -129,12 +129,23 @@ def test_what_is_recovered_is_a_share_of_the_oracles_lead():
     assert shares["value"].isna().all()  # nothing was there to recover
 
 
-def test_other_backbones(place):
-    made = valuation.backbones(place)
-    assert set(made.figures) == {"backbones"}
-    frame = made.frames["backbones"]
-    assert set(frame["backbone"]) == {"neumf"}
+def test_other_backbones_have_an_optimiser_of_their_own(place, monkeypatch):
+    monkeypatch.setattr(valuation, "SMALL_GRID", ((0.02, 0.001), (0.0,)))
+    exhibit = valuation.backbones(place)
+    assert set(exhibit.figures) == {"backbones"}
+    frame, search = exhibit.frames["backbones"], exhibit.frames["search"]
+    assert set(frame["backbone"]) == set(search["backbone"]) == {"neumf"}
     assert set(frame["method"]) == {"bpr", "r_ce"}
+    assert search["chosen"].sum() == 1
+    (chosen,) = search[search["chosen"]].to_dict("records")
+    plain = frame[(frame["method"] == "bpr") & (frame["metric"] == "validation_NDCG")]
+    world = made(backbone="neumf", optimiser=(chosen["learning_rate"], 0.0))
+    runs = [
+        valuation.run(world, "bpr", replace(valuation._sized(place, world), seed=seed))
+        for seed in valuation.FEW_SEEDS
+    ]
+    expected = np.mean([run["validation_NDCG"].mean() for run in runs])
+    assert plain["value"].item() == pytest.approx(expected)
 
 
 def test_gowalla_has_one_seed_and_fewer_methods():
@@ -150,7 +161,7 @@ def test_search_takes_what_is_close_to_the_best_and_fast(monkeypatch):
     monkeypatch.setattr(valuation, "SMALL_GRID", ((0.02,), (0.0,)))
     place = valuation.Place(valuation.DEFAULT, "clean", lambda *told: None)
     frame = valuation.search(place).frames["search"]
-    assert len(frame) == 4 * 3 + 1
+    assert len(frame) == 3 * 4  # clean, and both kinds of noise
     by_world = frame.groupby(["backbone", "noise"])
     assert (by_world["chosen"].sum() == 1).all()
     for _, of_world in by_world:
@@ -176,10 +187,13 @@ def test_optimisers_of_data_sets_are_those_of_the_search(monkeypatch):
 
 def test_large_data_have_larger_batches_and_fewer_users_who_decide(monkeypatch):
     world = made()
-    assert valuation._sized(world).batch == SHORT.batch
-    monkeypatch.setattr(valuation, "UPDATES", 2)
-    assert valuation._sized(world).batch == len(world.rows[0]) // 2
     place = valuation.Place("ml-latest-small", "clean", lambda *told: None)
+    assert valuation._sized(place, world) == SHORT
+    monkeypatch.setattr(valuation, "UPDATES", 2)
+    assert valuation._sized(place, world).batch == len(world.rows[0]) // 2
+    monkeypatch.setattr(valuation, "DECIDING_USERS", {"ml-latest-small": 7})
+    assert valuation._sized(place, world).deciding_users == 7
+    assert valuation._sized(place, replace(world, validation_users=5)).deciding_users is None
     assert WORLD(place, backbone="neumf").validation_users is None
     monkeypatch.setattr(valuation, "PAIRS", 1000)
     assert WORLD(place, backbone="neumf").validation_users == valuation.FEW_USERS
