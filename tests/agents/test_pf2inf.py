@@ -18,6 +18,7 @@ from recgym.agents.influence_path.pf2inf import (
     hops,
     item_graph,
     spanning_tree,
+    tree_path,
 )
 from recgym.data import InteractionLog
 
@@ -101,6 +102,26 @@ def test_hops_equal_brute_force():
         lengths.append(expected)
     assert lengths.count(None) > 10  # both cases occur
     assert max(length or 0 for length in lengths) > 3
+
+
+def test_paths_of_a_tree():
+    rng = np.random.default_rng(1)
+    graph = item_graph(log_of(*[rng.integers(0, 60, 4).tolist() for _ in range(24)], n_items=60))
+    tree, everything = spanning_tree(graph), np.ones(60, dtype=bool)
+    lengths = []
+    for _ in range(200):
+        start, *targets = rng.choice(60, 4, replace=False).tolist()
+        wanted = np.isin(np.arange(60), targets)
+        path = tree_path(tree, start, wanted)
+        far = [brute_force(tree, start, target, everything) for target in targets]
+        nearest = min((length for length in far if length is not None), default=0)
+        assert len(path) == nearest
+        assert all(tree[a, b] > 0 for a, b in pairwise([start, *path]))
+        assert not path or wanted[path[-1]]
+        lengths.append(nearest)
+    assert 0 in lengths  # not joined
+    assert max(lengths) > 3
+    assert tree_path(tree, 60, wanted) == []  # padding
 
 
 def test_dijkstra_reaches_the_objective_on_a_shortest_path(world):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.csgraph import minimum_spanning_tree
+from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
 from recgym.agents.base import Agent, AgentConfig, AgentError
 from recgym.data.log import InteractionLog
@@ -86,15 +86,21 @@ class Pf2Inf(Agent):
                     planned[row] = True
         rest = np.flatnonzero(~planned)
         if len(rest):
-            graph = self.graph if self.tree is None else self.tree
-            targets = self._nodes(goal[rest], False)
-            far = hops(graph, start[rest], targets, np.ones_like(targets))
-            for row, distance in zip(rest, far, strict=True):
-                path = [i for i in descend(graph, int(start[row]), distance) if i < legal.shape[1]]
-                action[row] = next((item for item in path if legal[row, item]), action[row])
+            paths = self._paths(start[rest], self._nodes(goal[rest], False))
+            for row, path in zip(rest, paths, strict=True):
+                items = (i for i in path if i < legal.shape[1] and legal[row, i])
+                action[row] = next(items, action[row])
         if self.config.final_offer:
             action = final_offer(observation, action, self.popularity)
         return action
+
+    def _paths(self, start: np.ndarray, targets: np.ndarray) -> list[list[int]]:
+        """Paths from ``start`` (B,) to the nearest of ``targets`` (B, V), seen items included."""
+        if self.tree is not None:
+            return [tree_path(self.tree, *row) for row in zip(start.tolist(), targets, strict=True)]
+        far = hops(self.graph, start, targets, np.ones_like(targets))
+        rows = zip(start.tolist(), far, strict=True)
+        return [descend(self.graph, first, distance) for first, distance in rows]
 
     def _nodes(self, items: np.ndarray, genres: bool) -> np.ndarray:
         """(B, V) bool: items (B, N), and all genres or none where the graph has them as nodes."""
@@ -197,3 +203,21 @@ def descend(graph: sp.csr_matrix, start: int, distance: np.ndarray) -> list[int]
         node = int(near[distance[near].argmin()])
         path.append(node)
     return path
+
+
+def tree_path(tree: sp.csr_matrix, start: int, targets: np.ndarray) -> list[int]:
+    """The nodes after ``start`` on the tree's path to the nearest of ``targets`` (N,) bool.
+
+    [] if there is none. Paths of a tree are long: level by level for all rows, as :func:`hops`
+    searches, is slower.
+    """
+    if start >= n_nodes(tree):
+        return []
+    order, before = breadth_first_order(tree, start)
+    reached = order[1:][targets[order[1:]]]
+    if len(reached) == 0:
+        return []
+    path = [int(reached[0])]
+    while before[path[-1]] != start:
+        path.append(int(before[path[-1]]))
+    return path[::-1]
