@@ -123,9 +123,10 @@ def dots(means: Any, metrics: Sequence[Metric], settings: Sequence[str]) -> Any:
 
 
 def matrix(means: Any, metric: Metric, label: str) -> Any:
-    """Agents in rows, settings in columns; frames mark agents that were made with that setting."""
+    """Agents in rows, settings in columns; frames mark agents that are the setting's ``own``."""
     shown = means[means["metric"] == metric.key]
     table = shown.pivot(index="agent", columns="setting", values="value")
+    framed = shown.pivot(index="agent", columns="setting", values="own") == 1  # False where none
     columns = list(dict.fromkeys(means["setting"]))
     table = table[columns].loc[table.mean(axis=1).sort_values(ascending=False).index]
     figure = canvas(3.6 + 1.15 * len(columns), 1.1 + 0.36 * len(table))
@@ -138,7 +139,7 @@ def matrix(means: Any, metric: Metric, label: str) -> Any:
             value = values[row, column]
             colour = "white" if value > middle else INK
             text = "–" if np.isnan(value) else f"{value:.{metric.decimals}f}".replace("-", "−")
-            own = re.search(rf"\b{re.escape(setting)}\b", str(agent)) is not None
+            own = bool(framed.loc[agent, setting])
             weight = "bold" if own else "normal"
             axis.text(
                 column, row, text, ha="center", va="center", color=colour, fontsize=9, weight=weight

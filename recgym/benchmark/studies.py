@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -73,6 +74,8 @@ def frames(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(agents, runs): :func:`recgym.benchmark.summary.frames` of all settings, one above another.
 
+    In a matrix ``own`` marks agents that were made with the model that judges them.
+
     Raises:
         BenchmarkError: a setting has no runs, or a damaged one.
     """
@@ -85,7 +88,15 @@ def frames(
             frame.insert(0, "setting", setting)
         parts.append(pair)
     agents, runs = (pd.concat(column, ignore_index=True) for column in zip(*parts, strict=True))
+    if study.matrix:
+        names = zip(agents["agent"], agents["setting"], strict=True)
+        agents.insert(2, "own", [_made_with(agent, model) for agent, model in names])
     return agents, runs
+
+
+def _made_with(agent: str, model: str) -> bool:
+    """Whether a label such as ``rec2inf[sasrec, embedding]`` names the model as a whole word."""
+    return re.search(rf"\b{re.escape(model)}\b", agent) is not None
 
 
 _PATHS = "recgym.benchmark.influence_path.studies"

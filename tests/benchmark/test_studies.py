@@ -74,14 +74,35 @@ def test_the_figure_follows_what_varies(out):
     renamed = agents.assign(setting=agents["setting"].map({"M = 2": "short", "M = 4": "long"}))
     named = replace(STUDY, suites={"short": SMALL, "long": SMALL})
     assert {"short", "long", "jump"} <= _texts(figures.study_figure(named, renamed))
-    judged = replace(named, matrix=True)
-    assert {"short", "jump", "1.000"} <= _texts(figures.study_figure(judged, renamed))
+    judged, marked = replace(named, matrix=True), renamed.assign(own=renamed["agent"] == "jump")
+    figure = figures.study_figure(judged, marked)
+    assert {"short", "jump", "1.000"} <= _texts(figure)
+    bold = [text.get_text() for text in figure.axes[0].texts if text.get_weight() == "bold"]
+    assert len(bold) == 2  # jump under both
     levels = {"jump": ("k", "sasrec", 10.0), "random": ("k", "caser", 20.0)}
     one = agents[agents["setting"] == "M = 2"]
     panels = figures.study_figure(replace(STUDY, levels=levels), one)
     assert {"k", "sasrec", "caser"} <= _texts(panels)
     without = figures.study_figure(replace(STUDY, levels={"jump": levels["jump"]}), one)
     assert "k" in _texts(without)
+
+
+def test_a_matrix_says_who_was_made_with_the_judge(tmp_path):
+    judged = replace(
+        STUDY,
+        matrix=True,
+        suites={
+            name: replace(SMALL, entries=(Entry("jump", "jump"), Entry("jump[caser, x]", "jump")))
+            for name in ("caser", "sasrec")
+        },
+    )
+    studies.run(judged, tmp_path, jobs=1)
+    agents, _ = studies.frames(judged, tmp_path, 100)
+    own = agents[agents["own"]][["agent", "setting"]].drop_duplicates()
+    assert own.to_numpy().tolist() == [["jump[caser, x]", "caser"]]
+    assert figures.study_figure(judged, agents) is not None
+    plain, _ = studies.frames(replace(judged, matrix=False), tmp_path, 100)
+    assert "own" not in plain
 
 
 def test_a_bench_prepares_once_and_only_where_something_is_to_be_run(tmp_path):
