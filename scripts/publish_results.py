@@ -35,6 +35,8 @@ ROOT = Path(__file__).parents[1]
 MARK = re.compile(r"<!-- table: (?!end)(.*?) -->\n.*?<!-- table: end -->", re.DOTALL)
 LABELS = {m.key: m for name in sorted(suites.SUITES) for m in suites.get(name).metrics}
 
+WHOLE = ("updates", "best_update", "seconds")  # shown without decimals
+
 
 def take(runs: Path, target: Path, leaders: Sequence[str] = ()) -> list[Path]:
     """The committed files of a folder of runs."""
@@ -112,11 +114,11 @@ def table(
         columns = list(dict.fromkeys(frame[by]))
         heads = [str(column) for column in columns]
         frame = frame.assign(metric=frame[by])
-        decimals = dict.fromkeys(columns, _decimals(shown[metric]))
+        decimals = dict.fromkeys(columns, _decimals(shown[metric], metric))
     else:
         columns = names
         heads = [f"{m.label} {m.arrow}".strip() if m else key for key, m in shown.items()]
-        decimals = {key: _decimals(m) for key, m in shown.items()}
+        decimals = {key: _decimals(m, key) for key, m in shown.items()}
     lines = ["| " + " | ".join([*keys, *heads]) + " |", "|" + "---|" * (len(keys) + len(heads))]
     for place in dict.fromkeys(frame[keys].itertuples(index=False, name=None)):
         mine = frame[(frame[keys] == pd.Series(place, index=keys)).all(axis=1)].set_index("metric")
@@ -154,8 +156,10 @@ def plain(source: str, columns: str, digits: str = "3", where: str = "") -> str:
     return "\n".join(lines)
 
 
-def _decimals(metric: Any) -> int:
-    return metric.decimals if metric else 4
+def _decimals(metric: Any, key: str) -> int:
+    if metric:
+        return metric.decimals
+    return 0 if key in WHOLE else 4
 
 
 def _cell(value: float, low: float, high: float, decimals: int, interval: bool = True) -> str:
