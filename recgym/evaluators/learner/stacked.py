@@ -20,7 +20,12 @@ class _Forward(NamedTuple):
 
     nodes: Tensor  # (B, 3, n) int64
     vectors: Tensor  # (B, 3, n, d)
-    margin: Tensor  # (B, n), x_ui − x_uj
+    dots: Tensor  # (B, 2, n), x_ui and x_uj
+
+    @property
+    def margin(self) -> Tensor:
+        """(B, n), x_ui − x_uj: rounded alike, whether the signals were asked for before or not."""
+        return self.dots[:, 0] - self.dots[:, 1]
 
 
 class StackedMF(Learner):
@@ -36,13 +41,10 @@ class StackedMF(Learner):
 
     def signals(self, values: np.ndarray, triplets: Triplets) -> Signals:
         """As :meth:`Learner.signals`; a step on the same triplets goes on from here."""
-        nodes = self._nodes(triplets)
-        vectors = self._gathered(values, nodes)
-        dots = (vectors[:, 1:] * vectors[:, :1]).sum(dim=3)  # (B, 2, n)
-        norms = torch.linalg.vector_norm(vectors, dim=3).numpy()
-        margin = dots[:, 0] - dots[:, 1]
-        self._latest = values, triplets, _Forward(nodes, vectors, margin)
-        scores, loss = dots.numpy(), logsigmoid(margin).neg_().numpy()
+        forward = self._run(values, triplets)
+        norms = torch.linalg.vector_norm(forward.vectors, dim=3).numpy()
+        self._latest = values, triplets, forward
+        scores, loss = forward.dots.numpy(), logsigmoid(forward.margin).neg_().numpy()
         return Signals(scores[:, 0], scores[:, 1], loss, norms[:, 0], norms[:, 1], norms[:, 2])
 
     def losses(self, values: np.ndarray, triplets: Triplets) -> np.ndarray:
@@ -53,16 +55,16 @@ class StackedMF(Learner):
         return torch.stack(self._vectors(values, triplets), dim=2).numpy()
 
     def gradient(self, values: np.ndarray, triplets: Triplets, weights: np.ndarray) -> Tensor:
-        index, vectors, margin = self._forward(values, triplets)
-        p, q, r = vectors.unbind(dim=1)
+        forward = self._forward(values, triplets)
+        p, q, r = forward.vectors.unbind(dim=1)
         w = torch.as_tensor(weights, dtype=torch.float32)
         w = w / w.sum(dim=1, keepdim=True).clamp(min=1.0)
         apart = q - r
-        slope = (-w * torch.sigmoid(-margin))[:, :, None]  # dℓ / d(x_ui − x_uj)
+        slope = (-w * torch.sigmoid(-forward.margin))[:, :, None]  # dℓ / d(x_ui − x_uj)
         of_item = slope * p
         parts = torch.stack([slope * apart, of_item, -of_item], dim=1)  # (B, 3, n, d)
         found = torch.zeros(len(values) * self.n_nodes, self.width)
-        found.index_add_(0, index.flatten(), parts.flatten(0, 2))
+        found.index_add_(0, forward.nodes.flatten(), parts.flatten(0, 2))
         return found.view(len(values), -1)
 
     def alignment(
@@ -80,10 +82,12 @@ class StackedMF(Learner):
             seen, of, found = latest
             if seen is values and of is triplets:
                 return found
+        return self._run(values, triplets)
+
+    def _run(self, values: np.ndarray, triplets: Triplets) -> _Forward:
         nodes = self._nodes(triplets)
         vectors = self._gathered(values, nodes)
-        p, q, r = vectors.unbind(dim=1)
-        return _Forward(nodes, vectors, (p * (q - r)).sum(dim=2))
+        return _Forward(nodes, vectors, (vectors[:, 1:] * vectors[:, :1]).sum(dim=3))
 
     def _nodes(self, triplets: Triplets) -> Tensor:
         """(B, 3, n) int64: rows of the stacked table."""
