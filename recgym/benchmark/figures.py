@@ -103,6 +103,7 @@ def dots(means: Any, metrics: Sequence[Metric], settings: Sequence[str]) -> Any:
     order = main.groupby("agent")["value"].mean().sort_values(ascending=metrics[0].direction < 0)
     names = list(order.index)
     figure = canvas(3.3 + 3.3 * len(metrics), 1.2 + 0.34 * len(names))
+    figure.get_layout_engine().set(wspace=0.06)
     axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axis, metric in zip(axes, metrics, strict=True):
         for number, setting in enumerate(settings):
@@ -113,6 +114,7 @@ def dots(means: Any, metrics: Sequence[Metric], settings: Sequence[str]) -> Any:
             axis.hlines(places, shown["low"], shown["high"], color=colour, lw=4, alpha=0.35)
             axis.scatter(shown["value"], places, s=24, color=colour, zorder=4, label=setting)
         finish(axis, _titled(metric), "")
+        axis.locator_params(axis="x", nbins=5)
         axis.grid(axis="x", color=FAINT)
         axis.grid(visible=False, axis="y")
         axis.set_ylim(len(names) - 0.4, -0.6)

@@ -346,14 +346,17 @@ def _known(world: World, names: Sequence[str]) -> list[str]:
 
 
 def _picture(frame: pd.DataFrame, settings: Sequence[str]) -> Any:
-    shown = frame.rename(columns={"method": "agent"})
-    present = set(frame["metric"])
+    """Leads over plain BPR, and what lists are like, without what has learnt nothing."""
+    shown = frame[frame["method"] != "untrained"].rename(columns={"method": "agent"})
+    k, present = SETTINGS.k, set(frame["metric"])
     metrics = [
-        Metric(name, f"{name}@{SETTINGS.k}", -1 if name == "Gini" else +1)
-        for name in ("NDCG", "Recall", "CC", "ILD", "Gini")
-        if name in present
+        Metric("lead_NDCG", f"NDCG@{k}, lead over BPR", +1),
+        Metric("lead_Recall", f"Recall@{k}, lead over BPR", +1),
+        Metric("CC", f"CC@{k}", +1),
+        Metric("ILD", f"ILD@{k}", +1),
+        Metric("Gini", f"Gini@{k}", -1),
     ]
-    return figures.dots(shown, metrics, settings)
+    return figures.dots(shown, [metric for metric in metrics if metric.key in present], settings)
 
 
 _MAKE: Mapping[str, Callable[[Place], Exhibit]] = {
