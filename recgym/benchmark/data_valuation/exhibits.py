@@ -347,7 +347,8 @@ def _known(world: World, names: Sequence[str]) -> list[str]:
 
 def _picture(frame: pd.DataFrame, settings: Sequence[str]) -> Any:
     """Leads over plain BPR, and what lists are like, without what has learnt nothing."""
-    shown = frame[frame["method"] != "untrained"].rename(columns={"method": "agent"})
+    shown: Any = frame[frame["method"] != "untrained"]
+    shown = shown.rename(columns={"method": "agent"})
     k, present = SETTINGS.k, set(frame["metric"])
     metrics = [
         Metric("lead_NDCG", f"NDCG@{k}, lead over BPR", +1),
