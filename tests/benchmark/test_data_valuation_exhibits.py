@@ -210,7 +210,7 @@ def test_files(tmp_path, monkeypatch):
     assert "AUC" in (tmp_path / "report.html").read_text(encoding="utf-8")
     figure = valuation.methods(valuation.Place("tastes", "clean", lambda *told: None)).figures
     assert [axis.get_title(loc="left") for axis in figure["methods"].axes] == [
-        "NDCG@5 ↑", "Recall@5 ↑", "Gini@5 ↓"
+        "NDCG@5, lead over BPR ↑", "Recall@5, lead over BPR ↑", "Gini@5 ↓"
     ]  # fmt: skip
 
 
