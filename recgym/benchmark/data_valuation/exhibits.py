@@ -55,11 +55,12 @@ CLOSE = 0.97
 """Of settings whose validation NDCG is at least this share of the best, the one with the fewest
 updates is chosen."""
 DECIDING_USERS: Mapping[str, int] = {"amazon-beauty": 2_000}
-"""That decide when training ends, where ranking for all takes longer than an epoch."""
+"""Drawn to decide when training ends, where ranking for all takes longer than an epoch; those of
+them do who have validation items (1,382)."""
 VALIDATION_USERS: Mapping[str, int] = {"gowalla": 2_000}
 """Whose validation interactions are looked at at all, where rewards are of lists that take long."""
 PAIRS = 10_000_000
-"""Users × items that a network scores one by one; with more, 1,000 users decide."""
+"""Users × items that a network scores one by one; with more, 1,000 users are looked at."""
 FEW_USERS = 1_000
 SHARES = (0.95, 0.9)  # of clean data, to choose from on validation
 NOISY_SHARES = (0.77, 0.7)  # .77 is all but what was planted

@@ -247,7 +247,7 @@ class Learner:
 def adam(
     weights: Weights, gradient: Tensor, optimiser: Optimiser, *, reuse: bool = False
 ) -> Weights:
-    """One step against a gradient (B, P), whose memory is used; that of weights with ``reuse``."""
+    """One step against a gradient (B, P); in the memory of ``weights`` with ``reuse``."""
     arrays = weights.values, weights.first, weights.second
     arrays = arrays if reuse else tuple(array.copy() for array in arrays)
     values, first, second = (torch.from_numpy(array) for array in arrays)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from recgym.evaluators.learner.learner import Learner, Optimiser, Signals, Triplets
+from recgym.evaluators.learner.learner import Learner, Optimiser, Signals, Triplets, Weights
 
 if TYPE_CHECKING:
     from recgym.models.collaborative import Collaborative
@@ -67,6 +67,14 @@ class StackedMF(Learner):
         found.index_add_(0, forward.nodes.flatten(), parts.flatten(0, 2))
         return found.view(len(values), -1)
 
+    def step(
+        self, weights: Weights, triplets: Triplets, kept: np.ndarray, *, reuse: bool = False
+    ) -> Weights:
+        moved = super().step(weights, triplets, kept, reuse=reuse)
+        if reuse:
+            self._latest = None  # its values are other values now
+        return moved
+
     def alignment(
         self, values: np.ndarray, triplets: Triplets, direction: np.ndarray | Tensor
     ) -> np.ndarray:
@@ -77,9 +85,8 @@ class StackedMF(Learner):
         return (slope * (dp * (q - r) + p * (dq - dr)).sum(dim=2)).double().numpy()
 
     def _forward(self, values: np.ndarray, triplets: Triplets) -> _Forward:
-        latest, self._latest = self._latest, None  # the step may write to the values
-        if latest is not None:
-            seen, of, found = latest
+        if self._latest is not None:
+            seen, of, found = self._latest
             if seen is values and of is triplets:
                 return found
         return self._run(values, triplets)

@@ -43,8 +43,8 @@ class Settings:
     k: int = 20
     """Length of the lists."""
     deciding_users: int | None = None
-    """Whose validation NDCG ends training and chooses the epoch, so many drawn once; None for all.
-    What is told in the end is of all."""
+    """Whose validation NDCG ends training and chooses the epoch: so many drawn once of all users,
+    of whom those with validation items count; None for all. What is told in the end is of all."""
 
     shares: tuple[float, ...] = (0.77,)
     """Of the training interactions, which methods that drop some keep: each is tried, and
