@@ -267,4 +267,4 @@ def adam(
         eps=optimiser.epsilon,
         maximize=False,
     )
-    return Weights(*arrays, weights.steps + 1)
+    return Weights(arrays[0], arrays[1], arrays[2], weights.steps + 1)
