@@ -6,6 +6,7 @@
 
 ``take`` writes agents.csv and runs.csv of a bench, or copies the CSVs and the picture of a study.
 With ``--lead AGENT`` it writes leads.csv too, paired differences of that agent from every other.
+With ``--keep`` the agents of an earlier bench that the folder lacks stay, to add some to a table.
 ``tables`` fills every place of README.md and docs/ between two marks,
 
     <!-- table: source=benchmarks/results/…/agents.csv metrics=return,SR agents=irn*,jump -->
@@ -38,20 +39,51 @@ LABELS = {m.key: m for name in sorted(suites.SUITES) for m in suites.get(name).m
 WHOLE = ("updates", "best_update", "seconds")  # shown without decimals
 
 
-def take(runs: Path, target: Path, leaders: Sequence[str] = ()) -> list[Path]:
-    """The committed files of a folder of runs."""
+def take(runs: Path, target: Path, leaders: Sequence[str] = (), keep: bool = False) -> list[Path]:
+    """The committed files of a folder of runs.
+
+    Args:
+        runs: of a bench, or of a study.
+        target: for the committed files.
+        leaders: agents of leads.csv.
+        keep: rows of ``target`` whose agents ``runs`` lacks stay.
+
+    Raises:
+        BenchmarkError: nothing to take, or what stays is of another world.
+    """
     if (runs / summary.RUNS).is_file() or not list(runs.glob("*-seed*.csv")):
         target.mkdir(parents=True, exist_ok=True)
         found = sorted([*runs.glob("*.csv"), *runs.glob("*.png")])
         if not found:
             raise BenchmarkError(f"{runs} holds neither runs nor the CSVs of a study")
         return [Path(shutil.copyfile(path, target / path.name)) for path in found]
-    made = list(summary.write(build(runs), target))
+    built = build(runs)
+    agents, each = summary.frames(built)
+    if keep:
+        agents = _joined(target / summary.AGENTS, agents, ["agent"])
+        each = _joined(target / summary.RUNS, each, ["label"])
+        if each["fingerprint"].nunique() > 1:
+            raise BenchmarkError(f"{target} holds runs of another world than {runs}: do not keep")
+        means = agents[(agents["metric"] == built.main.key) & (agents["statistic"] == "mean")]
+        order = means.set_index("agent")["value"].rank(ascending=built.main.direction < 0)
+        agents = agents.sort_values("agent", key=lambda a: a.map(order), kind="stable")
+        each = each.sort_values("label", key=lambda a: a.map(order), kind="stable")
+    made = list(summary.save(agents, each, target))
     if leaders:
         found = leads.leads(runs, leaders)
         made.append(target / leads.LEADS)
+        found = _joined(made[-1], found, ["leader", "agent"]) if keep else found
         found.to_csv(made[-1], index=False, float_format="%.4f", lineterminator="\n")
     return made
+
+
+def _joined(path: Path, new: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """``new``, and rows of the CSV ``path`` with other ``keys`` below it."""
+    if not path.is_file():
+        return new
+    old = pd.read_csv(path)
+    known = pd.MultiIndex.from_frame(new[keys].drop_duplicates())
+    return pd.concat([new, old[~pd.MultiIndex.from_frame(old[keys]).isin(known)]])
 
 
 def fill(text: str) -> str:
@@ -175,10 +207,11 @@ def main() -> None:
     taking.add_argument("runs", type=Path)
     taking.add_argument("target", type=Path)
     taking.add_argument("--lead", action="append", default=[], help="an agent of leads.csv")
+    taking.add_argument("--keep", action="store_true", help="keep agents that the runs lack")
     commands.add_parser("tables", help="fill the tables of README.md and docs/")
     arguments = parser.parse_args()
     if arguments.command == "take":
-        for path in take(arguments.runs, arguments.target, arguments.lead):
+        for path in take(arguments.runs, arguments.target, arguments.lead, arguments.keep):
             print(path)
         return
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
+CHANGE = ["train_seconds", "evaluate_seconds", "peak_memory_mb", "sha256", "finished", "command"]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -49,6 +51,30 @@ def test_a_bench_is_taken_and_shown(publish, tmp_path, monkeypatch):
     assert "| jump | log | 1.000 [1.000, 1.000] |" in table
     with pytest.raises(publish.BenchmarkError, match="no row fits"):
         publish.table("results/agents.csv", agents="nobody")
+
+
+def test_a_bench_that_is_taken_again_keeps_other_agents(publish, tmp_path):
+    from recgym.benchmark import runner
+
+    env, whole, some, target = "recgym/InfluencePathTiny-v0", *(tmp_path / n for n in "abc")
+    for agent in ("random", "jump", "popularity"):
+        for seed in (0, 1):
+            runner.run(env, agent, seed, whole)
+            if agent != "random":
+                runner.run(env, agent, seed, some)
+    publish.take(whole, target, ["jump"])
+    names = ("agents.csv", "runs.csv", "leads.csv")
+    before = [pd.read_csv(target / name) for name in names]
+    publish.take(some, target, ["jump"], keep=True)
+    for name, old in zip(names, before, strict=True):
+        new, old = (
+            f.drop(columns=CHANGE, errors="ignore") for f in (pd.read_csv(target / name), old)
+        )
+        pd.testing.assert_frame_equal(new, old, check_like=True)
+    other = tmp_path / "d"
+    runner.run(env, "jump", 0, other, env_kwargs={"acceptance": "sampled"})
+    with pytest.raises(publish.BenchmarkError, match="another world"):
+        publish.take(other, target, keep=True)
 
 
 def test_an_agent_that_was_stopped_has_a_cell_that_says_so(publish, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from gymnasium import spaces
 from recgym.data.log import InteractionLog
 from recgym.envs.influence_path.objectives import aim, members
 from recgym.evaluators import backbones
+from recgym.evaluators.best import best
 from recgym.wrappers.base import SingleFace, VectorFace, View, check_choice
 
 FEATURES = (
@@ -74,7 +75,7 @@ class CandidateFeatures:
         objective = aim(observation, scores)  # of a set the likeliest member, the rest left out
         ranked = np.where(legal, scores, -np.inf)
         ranked[members(observation)] = -np.inf
-        pool = np.argpartition(-ranked, self.pool - 1, axis=1)[:, : self.pool]
+        pool = best(ranked, self.pool)
         target = self.vectors[objective]  # (B, d)
         nearness = np.einsum("bpd,bd->bp", self.vectors[pool], target)
         nearness[~np.isfinite(np.take_along_axis(ranked, pool, axis=1))] = -np.inf

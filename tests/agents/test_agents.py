@@ -10,8 +10,8 @@ from stable_baselines3.common.evaluation import evaluate_policy
 import recgym  # noqa: F401
 from recgym import agents, data
 from recgym.agents.base import AgentError
-from recgym.agents.influence_path.rec2inf import best_first
 from recgym.evaluators import recipes
+from recgym.evaluators.best import best_first
 from recgym.models.store import StoreError
 
 ID, TINY = "recgym/InfluencePath-v0", "recgym/InfluencePathTiny-v0"
@@ -172,6 +172,12 @@ def test_lookahead_beats_what_does_not_look(world):
 def test_best_first():
     scores = np.array([[1.0, 3.0, 2.0], [0.0, -np.inf, 5.0]])
     assert best_first(scores, 2).tolist() == [[1, 2], [2, 0]]
+    rng = np.random.default_rng(0)
+    tied = rng.integers(0, 6, (40, 300)).astype(float)  # many share the last place
+    tied[rng.random(tied.shape) < 0.1] = -np.inf
+    for k in (1, 7, 100, 300, 400):
+        expected = np.argsort(-tied, axis=1, kind="stable")[:, :k]
+        assert (best_first(tied, k) == expected).all()
 
 
 def test_candidate_network_is_equivariant():

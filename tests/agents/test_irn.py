@@ -10,7 +10,7 @@ import torch
 import recgym  # noqa: F401
 from recgym import agents
 from recgym.agents.base import AgentError
-from recgym.agents.influence_path.rec2inf import best_first
+from recgym.evaluators.best import best_first
 from recgym.models.store import StoreError
 
 ID = "recgym/InfluencePath-v0"

@@ -14,6 +14,7 @@ import numpy as np
 from recgym.agents.base import AgentConfig, AgentError
 from recgym.agents.harm_mitigation.stationary_agent import StationaryAgent
 from recgym.evaluators import choice
+from recgym.evaluators.best import best
 from recgym.evaluators.choice import ChoiceModel, PolicyFamily
 
 NUMBERS = 3_000_000  # of the largest temporary array of one block of users
@@ -175,7 +176,7 @@ def _vertex(family: PolicyFamily, worth: np.ndarray) -> np.ndarray:
     """(B, P): the policy of highest linear worth."""
     count = 1 if isinstance(family, choice.Slates) else int(family.total)
     found = np.zeros_like(worth)
-    np.put_along_axis(found, np.argpartition(-worth, count - 1, axis=1)[:, :count], 1.0, axis=1)
+    np.put_along_axis(found, best(worth, count), 1.0, axis=1)
     return found
 
 

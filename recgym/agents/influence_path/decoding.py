@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from recgym.agents.influence_path.rec2inf import best_first
+from recgym.evaluators.best import best_first
 
 Score = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 """(rows (R,), histories (R, L), steps that these have grown by) → logits (R, N)."""

@@ -15,10 +15,10 @@ import numpy as np
 from scipy.special import logsumexp
 
 from recgym.agents.base import Agent, AgentConfig, AgentError
-from recgym.agents.influence_path.rec2inf import best_first
 from recgym.envs.influence_path.dynamics import InfluencePath
 from recgym.envs.influence_path.objectives import aim, final_offer, members
 from recgym.envs.influence_path.rewards import log_acceptance
+from recgym.evaluators.best import best_first
 from recgym.evaluators.sequence import SequenceEvaluator
 
 

@@ -14,6 +14,7 @@ from recgym.agents.base import Agent, AgentConfig, AgentError
 from recgym.envs.influence_path.dynamics import InfluencePath
 from recgym.envs.influence_path.objectives import final_offer, squared_distance
 from recgym.evaluators import backbones
+from recgym.evaluators.best import best_first
 
 DISTANCES = ("genre", "embedding")
 
@@ -94,11 +95,3 @@ def moved_up(scores: np.ndarray, order: np.ndarray) -> np.ndarray:
     above = found.max(axis=1, keepdims=True) + order.shape[1] - np.arange(order.shape[1])
     np.put_along_axis(found, order, above, axis=1)
     return np.where(legal, found, least)
-
-
-def best_first(scores: np.ndarray, k: int) -> np.ndarray:
-    """(B, k) int64: the k best columns of each row, best first."""
-    k = min(k, scores.shape[1])
-    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    order = np.argsort(-np.take_along_axis(scores, top, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(top, order, axis=1)
