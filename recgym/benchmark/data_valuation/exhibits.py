@@ -48,7 +48,7 @@ OPTIMISERS: Mapping[tuple[str, str], tuple[float, float]] = {
 }
 """(data set, backbone) → learning rate and weight decay that :func:`search` found, where they are
 not the environment's. :func:`backbones` searches by itself."""
-GRID = (1e-3, 2e-3, 5e-3), (5e-6, 1e-5, 2e-5, 5e-5, 1e-4)
+GRID = (1e-3, 2e-3, 5e-3, 1e-2), (1e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4)
 SMALL_GRID = (2e-3, 5e-3), (5e-6, 5e-5)
 """Where a training takes minutes: other recommenders, and the data sets of SEEDS_OF."""
 CLOSE = 0.97
