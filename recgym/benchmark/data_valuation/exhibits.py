@@ -45,6 +45,7 @@ UPDATES = 40
 graph takes as long whatever the batch."""
 OPTIMISERS: Mapping[tuple[str, str], tuple[float, float]] = {
     ("amazon-beauty", "mf"): (5e-3, 5e-6),
+    ("gowalla", "mf"): (5e-3, 1e-6),
 }
 """(data set, backbone) → learning rate and weight decay that :func:`search` found, where they are
 not the environment's. :func:`backbones` searches by itself."""
