@@ -36,6 +36,7 @@ ROOT = Path(__file__).parents[1]
 MARK = re.compile(r"<!-- table: (?!end)(.*?) -->\n.*?<!-- table: end -->", re.DOTALL)
 LABELS = {m.key: m for name in sorted(suites.SUITES) for m in suites.get(name).metrics}
 
+DIFFERENCE = "difference from "
 WHOLE = ("updates", "best_update", "seconds")  # shown without decimals
 
 
@@ -46,7 +47,8 @@ def take(runs: Path, target: Path, leaders: Sequence[str] = (), keep: bool = Fal
         runs: of a bench, or of a study.
         target: for the committed files.
         leaders: agents of leads.csv.
-        keep: rows of ``target`` whose agents ``runs`` lacks stay.
+        keep: rows of ``target`` whose agents ``runs`` lacks stay; differences from another
+            reference agent than theirs are left out.
 
     Raises:
         BenchmarkError: nothing to take, or what stays is of another world.
@@ -59,7 +61,11 @@ def take(runs: Path, target: Path, leaders: Sequence[str] = (), keep: bool = Fal
         return [Path(shutil.copyfile(path, target / path.name)) for path in found]
     built = build(runs)
     agents, each = summary.frames(built)
-    if keep:
+    if keep and (target / summary.AGENTS).is_file():
+        before: Any = pd.read_csv(target / summary.AGENTS)["statistic"]
+        agents = agents[
+            ~agents["statistic"].str.startswith(DIFFERENCE) | agents["statistic"].isin(before)
+        ]
         agents = _joined(target / summary.AGENTS, agents, ["agent"])
         each = _joined(target / summary.RUNS, each, ["label"])
         if each["fingerprint"].nunique() > 1:
@@ -72,7 +78,11 @@ def take(runs: Path, target: Path, leaders: Sequence[str] = (), keep: bool = Fal
     if leaders:
         found = leads.leads(runs, leaders)
         made.append(target / leads.LEADS)
-        found = _joined(made[-1], found, ["leader", "agent"]) if keep else found
+        if keep:
+            found = _joined(made[-1], found, ["leader", "agent"])
+            ranks = {label: number for number, label in enumerate(dict.fromkeys(agents["agent"]))}
+            by = ["leader", "agent"]
+            found = found.sort_values(by, key=lambda a: a.map(ranks), kind="stable")
         found.to_csv(made[-1], index=False, float_format="%.4f", lineterminator="\n")
     return made
 
