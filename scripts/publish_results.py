@@ -24,7 +24,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -60,7 +60,7 @@ def take(runs: Path, target: Path, leaders: Sequence[str] = (), keep: bool = Fal
             raise BenchmarkError(f"{runs} holds neither runs nor the CSVs of a study")
         return [Path(shutil.copyfile(path, target / path.name)) for path in found]
     built = build(runs)
-    agents, each = summary.frames(built)
+    agents, each = cast("tuple[Any, Any]", summary.frames(built))
     if keep and (target / summary.AGENTS).is_file():
         before: Any = pd.read_csv(target / summary.AGENTS)["statistic"]
         agents = agents[
@@ -76,7 +76,7 @@ def take(runs: Path, target: Path, leaders: Sequence[str] = (), keep: bool = Fal
         each = each.sort_values("label", key=lambda a: a.map(order), kind="stable")
     made = list(summary.save(agents, each, target))
     if leaders:
-        found = leads.leads(runs, leaders)
+        found: Any = leads.leads(runs, leaders)
         made.append(target / leads.LEADS)
         if keep:
             found = _joined(made[-1], found, ["leader", "agent"])
@@ -87,11 +87,11 @@ def take(runs: Path, target: Path, leaders: Sequence[str] = (), keep: bool = Fal
     return made
 
 
-def _joined(path: Path, new: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def _joined(path: Path, new: Any, keys: list[str]) -> Any:
     """``new``, and rows of the CSV ``path`` with other ``keys`` below it."""
     if not path.is_file():
         return new
-    old = pd.read_csv(path)
+    old: Any = pd.read_csv(path)
     known = pd.MultiIndex.from_frame(new[keys].drop_duplicates())
     return pd.concat([new, old[~pd.MultiIndex.from_frame(old[keys]).isin(known)]])
 
