@@ -130,7 +130,7 @@ def dvr(
     """
     started = time.perf_counter()
     agent = dvr_agent(world, s, metric, **config)
-    plain_epochs = math.ceil(world.warm_updates / _per_epoch(world, s))
+    plain_epochs = min(math.ceil(world.warm_updates / _per_epoch(world, s)), s.plain_epochs)
     weighting = ByAgent(agent, 1, draws=True, plain_epochs=plain_epochs)
     learning = time.perf_counter() - started
     made = train(world, s, weighting=weighting, checkpoint=checkpoint)

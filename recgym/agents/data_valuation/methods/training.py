@@ -56,7 +56,7 @@ class Settings:
     timesteps: int = 20_000
     """That PPO learns from."""
     plain_epochs: int = 100
-    """Of TIL-MI, before its controller begins."""
+    """Of TIL-MI, before its controller begins, and at most of DVR, before its valuator does."""
     ramp_epochs: int = 20
     """Until T-CE drops as much as it will."""
 
