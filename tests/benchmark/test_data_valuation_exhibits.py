@@ -130,7 +130,7 @@ def test_what_is_recovered_is_a_share_of_the_oracles_lead():
 
 
 def test_other_backbones_have_an_optimiser_of_their_own(place, monkeypatch):
-    monkeypatch.setattr(valuation, "SMALL_GRID", ((0.02, 0.001), (0.0,)))
+    monkeypatch.setattr(valuation, "BACKBONE_GRIDS", {"neumf": ((0.02, 0.001), (0.0,))})
     exhibit = valuation.backbones(place)
     assert set(exhibit.figures) == {"backbones"}
     frame, search = exhibit.frames["backbones"], exhibit.frames["search"]
@@ -158,7 +158,7 @@ def test_gowalla_has_one_seed_and_fewer_methods():
 
 def test_search_takes_what_is_close_to_the_best_and_fast(monkeypatch):
     monkeypatch.setattr(valuation, "GRID", ((0.02, 0.001), (0.0, 1.0)))
-    monkeypatch.setattr(valuation, "SMALL_GRID", ((0.02,), (0.0,)))
+    monkeypatch.setattr(valuation, "LARGE_GRID", ((0.02,), (0.0,)))
     place = valuation.Place(valuation.DEFAULT, "clean", lambda *told: None)
     frame = valuation.search(place).frames["search"]
     assert len(frame) == 3 * 4  # clean, and both kinds of noise

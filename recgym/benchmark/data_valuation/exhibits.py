@@ -50,8 +50,12 @@ OPTIMISERS: Mapping[tuple[str, str], tuple[float, float]] = {
 """(data set, backbone) → learning rate and weight decay that :func:`search` found, where they are
 not the environment's. :func:`backbones` searches by itself."""
 GRID = (1e-3, 2e-3, 5e-3, 1e-2), (1e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4)
-SMALL_GRID = (2e-3, 5e-3), (5e-6, 5e-5)
-"""Where a training takes minutes: other recommenders."""
+BACKBONE_GRIDS: Mapping[str, tuple[Sequence[float], Sequence[float]]] = {
+    "neumf": ((2e-3, 5e-3, 1e-2), (5e-6, 5e-5)),
+    "lightgcn": ((2e-3, 5e-3, 1e-2), (1e-6, 5e-6, 5e-5)),
+    "mgcf": ((1e-3, 2e-3, 5e-3), (5e-5, 2e-4, 1e-3)),
+}
+"""Of other recommenders, whose training takes minutes: around what a coarser search found."""
 LARGE_GRID = (2e-3, 5e-3), (0.0, 1e-6, 5e-6, 5e-5)
 """Of the data sets of SEEDS_OF, on which vectors are in few batches and decay is felt more."""
 CLOSE = 0.97
@@ -151,7 +155,7 @@ def backbones(place: Place) -> Exhibit:
     rows: list[Row] = []
     searched: list[Row] = []
     for backbone in BACKBONES:
-        tried = _searched(place, backbone, None, product(*SMALL_GRID))
+        tried = _searched(place, backbone, None, product(*BACKBONE_GRIDS[backbone]))
         searched += tried
         chosen = next(row for row in tried if row["chosen"])
         world = place.world(
