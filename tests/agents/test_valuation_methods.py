@@ -131,8 +131,12 @@ def test_dvr_takes_over_from_a_warm_recommender(world, monkeypatch):
     )
     per_epoch = len(world.rows[0]) // SHORT.batch
     warm = world.warm_epochs * (len(world.rows[0]) // world.warm_batch)
-    METHODS["dvr_loss"](world, replace(SHORT, most_updates=warm + 2 * per_epoch), None)
+    settings = replace(SHORT, most_updates=warm + 2 * per_epoch, plain_epochs=100)
+    METHODS["dvr_loss"](world, settings, None)
     assert min(asked) == warm
+    asked.clear()
+    METHODS["dvr_loss"](world, replace(settings, plain_epochs=1), None)
+    assert min(asked) == per_epoch < warm
 
 
 def test_longer_training_is_plain_training_whose_patience_starts_later(world):
