@@ -139,6 +139,27 @@ def test_dvr_takes_over_from_a_warm_recommender(world, monkeypatch):
     assert min(asked) == per_epoch < warm
 
 
+def test_dvr_learns_on_vectors_with_the_axes_of_those_that_it_values(world, monkeypatch):
+    seen, make = [], methods.dvr_agent
+
+    def agent(own, *of, **config):
+        made = make(own, *of, **config)
+        seen.append(own)
+        return made
+
+    monkeypatch.setattr(methods, "dvr_agent", agent)
+    METHODS["dvr_loss"](world, replace(SHORT, seed=3), None)
+    (own,) = seen
+    mine = world.new_learner(3).start().values
+    assert (own.learner.start().values == mine).all()
+    assert (world.learner.start().values != mine).any()
+    # a warm start stays near its initialisation's axes, and far from another's
+    drift = own.warm.values.ravel() @ mine.ravel()
+    other = world.warm.values.ravel() @ mine.ravel()
+    assert drift > 10 * abs(other)
+    assert own.fingerprint != world.fingerprint
+
+
 def test_longer_training_is_plain_training_whose_patience_starts_later(world):
     settings = replace(SHORT, patience=1, most_updates=1000)
     short, long = (METHODS[name](world, settings, None) for name in ("bpr", "bpr_long"))

@@ -99,7 +99,9 @@ WHILE_TRAINING = (
 """Methods that weigh triplets while they train, and value no interaction for good; with them plain
 BPR for as many epochs as TIL-MI, whose first ones are plain."""
 BASE, BOUND = "bpr", "drop_oracle"
-FORMAT = 2  # of what is cached; change it with what a method computes
+FORMAT = 2  # of what is cached; change it with what all methods compute
+FORMATS: Mapping[str, int] = {"dvr": 2}
+"""The same of methods whose names begin so."""
 Row = dict[str, Any]
 Run = Mapping[str, np.ndarray]
 """``test_`` and ``validation_`` with a metric: (V,) by user or (1,); costs (1,)."""
@@ -309,7 +311,8 @@ def _runs(
 
 def run(world: World, name: str, settings: Settings) -> Run:
     """One method with one seed, from the cache if it is there."""
-    key = json.dumps([FORMAT, world.fingerprint, name, settings.key])
+    formats = [FORMAT, *(n for start, n in FORMATS.items() if name.startswith(start))]
+    key = json.dumps([*formats, world.fingerprint, name, settings.key])
     digest = hashlib.sha256(key.encode()).hexdigest()[:24]
     checkpoint = cache_dir() / "valuation" / f"unfinished-{digest}.safetensors"
 

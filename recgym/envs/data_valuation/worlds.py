@@ -61,6 +61,8 @@ class World:
     warm_batch: int = 512
     held_out: tuple[np.ndarray, np.ndarray] | None = None
     validation_users: int | None = None
+    init_seed: int = SPLIT_SEED
+    """Of the recommender's initialisation, and so of the axes of its vectors."""
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
@@ -83,6 +85,8 @@ class World:
             digest.update(f"draw {self.noise_draw}".encode())
         if self.validation_users is not None:
             digest.update(f"measures {self.validation_users}".encode())
+        if self.init_seed != SPLIT_SEED:
+            digest.update(f"initialised {self.init_seed}".encode())
         for rows in self.held_out or ():
             digest.update(np.ascontiguousarray(rows).tobytes())
         return digest.hexdigest()
@@ -173,10 +177,11 @@ class World:
         """The recommender at its initialisation, and what training does to it."""
         return self.new_learner()
 
-    def new_learner(self, seed: int = SPLIT_SEED, rows: np.ndarray | None = None) -> Learner:
+    def new_learner(self, seed: int | None = None, rows: np.ndarray | None = None) -> Learner:
         """A recommender of its own, with another initialisation.
 
         Args:
+            seed: of the initialisation; None for ``init_seed``.
             rows: training interactions that make its graph, if it has one; None for all.
         """
         import torch
@@ -185,7 +190,7 @@ class World:
 
         kind = collaborative_class(self.backbone)
         model = kind(kind.Config(self.log.n_users, self.log.n_items, self.width))
-        model.initialise(torch.Generator().manual_seed(seed))
+        model.initialise(torch.Generator().manual_seed(self.init_seed if seed is None else seed))
         at = slice(None) if rows is None else rows
         user, item = (column[at] for column in self.rows[:2])
         model.with_graph(torch.from_numpy(user), torch.from_numpy(item))

@@ -125,11 +125,12 @@ def dvr(
 ) -> Outcome:
     """DVR: each triplet is learnt from with the chance that the trained valuator gives it.
 
-    As in the paper it takes over from a recommender that plain BPR has warmed up: the valuator has
-    seen no other's vectors.
+    As in the paper it takes over from a recommender that plain BPR has warmed up. The valuator
+    learns on one with the same initialisation: vectors from another have other axes, of which it
+    can tell nothing.
     """
     started = time.perf_counter()
-    agent = dvr_agent(world, s, metric, **config)
+    agent = dvr_agent(replace(world, init_seed=s.seed), s, metric, **config)
     plain_epochs = min(math.ceil(world.warm_updates / _per_epoch(world, s)), s.plain_epochs)
     weighting = ByAgent(agent, 1, draws=True, plain_epochs=plain_epochs)
     learning = time.perf_counter() - started
