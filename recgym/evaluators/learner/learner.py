@@ -202,7 +202,11 @@ class Learner:
         return moved
 
     def scorer(self, values: np.ndarray) -> Callable[[Tensor], Tensor]:
-        """Users (V,) → scores (V, N) under one row of parameters (P,), for ranking."""
+        """Users (V,) → scores (V, N) under one row of parameters (P,), for ranking.
+
+        It reads :meth:`recommender`, and scores with other parameters once those were loaded: use
+        it before the next call.
+        """
         return self.recommender(values).scorer()
 
     def recommender(self, values: np.ndarray) -> Collaborative:
