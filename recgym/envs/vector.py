@@ -11,6 +11,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from recgym.envs.arguments import whole
 from recgym.envs.core import BatchState, Problem, Task
 from recgym.envs.single import check_snapshot
 
@@ -45,8 +46,7 @@ class RecVectorEnv(VectorEnv):
         for name, count in (("num_envs", num_envs), ("max_episode_steps", max_episode_steps)):
             if count is None and name == "max_episode_steps":
                 continue
-            if not isinstance(count, int | np.integer) or count < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}.")
+            whole(name, count)
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(
                 f"render_mode {render_mode!r} is not one of {self.metadata['render_modes']}."

@@ -10,7 +10,7 @@ import torch
 import recgym  # noqa: F401
 from recgym import agents
 from recgym.agents.base import AgentError
-from recgym.agents.data_valuation.dvr import DVRConfig, _Advantages, chances
+from recgym.agents.data_valuation.dvr import DVRConfig, Valuator, _Advantages, chances
 from recgym.agents.data_valuation.valuing import best
 from recgym.envs.data_valuation.state import DIRECTIONS
 from recgym.models.store import StoreError
@@ -164,6 +164,22 @@ def test_chances_are_standardised_and_bounded():
     wide = chances(torch.cat([torch.zeros(1, 200), torch.full((1, 1), 9.0)], dim=1)).numpy()
     assert wide.max() == pytest.approx(0.95)
     assert (chances(torch.zeros(1, 5)) == 0.5).all()
+
+
+def test_a_measurement_pays_dvr_for_all_batches_since_the_one_before(monkeypatch):
+    env = gym.make(ID, steps=4, measure_every=4, batch=64, show_embeddings=True, warm_epochs=1)
+    agent, seen, forward = agents.make("dvr", env), [], Valuator.forward
+
+    def watched(self, embeddings):
+        seen.append(embeddings.numpy().copy())
+        return forward(self, embeddings)
+
+    monkeypatch.setattr(Valuator, "forward", watched)
+    agent.learn(8, seed=0)
+    first, again = seen[:4], seen[4:7]  # the fourth is at hand
+    assert len(seen) == 14
+    for asked, paid in zip(first, again, strict=False):
+        np.testing.assert_array_equal(asked, paid)
 
 
 @pytest.mark.parametrize("name", ["alignment", "dvr", "ppo"])

@@ -82,6 +82,7 @@ class DVR(ValuingAgent):
 
     ŵ = σ((φ − mean)/deviation) in [.05, .95] is the chance of being selected. Encoder and
     HarsanyiNet are both trained, on training streams; the authors' code trains the latter only.
+    A measurement pays for all batches since the one before.
     """
 
     name = "dvr"
@@ -139,11 +140,14 @@ class DVR(ValuingAgent):
         rng = np.random.default_rng(seed)
         advantages = _Advantages(self.config, DIRECTIONS[params.metric])
         state: State | None = None
+        unpaid: list[tuple[Tensor, Tensor]] = []  # (embeddings, chosen) since the measurement
         for step in range(total_timesteps or self.config.episodes * params.steps):
             if state is None or step % params.steps == 0:
                 state = played.start([played.draw_task(rng, {})], [rng])
+                unpaid = []
             seen = played.observe(state)
-            value, shares = self.valuator(self._embeddings(seen))
+            embeddings = self._embeddings(seen)
+            value, shares = self.valuator(embeddings)
             if watch is not None:
                 watch(shares.detach().numpy(), seen["loss"])
             chance = chances(shares)
@@ -153,12 +157,15 @@ class DVR(ValuingAgent):
             loss = ((value - float(seen["loss"].mean())) ** 2).mean()
             if aligned:  # to first order, what is selected gains Σ ŵ a: no need to draw
                 loss = loss - (torch.as_tensor(seen["item_alignment"]) * chance).sum()
-            elif (step + 1) % params.measure_every == 0:
+            else:
+                unpaid.append((embeddings, torch.as_tensor(chosen, dtype=torch.float32)))
+            if unpaid and (step + 1) % params.measure_every == 0:
                 level = state.measured[0, int(state.step[0]) // params.measure_every]
                 a = advantages(float(level), float(moved.terms["gain"][0]))
-                s = torch.as_tensor(chosen, dtype=torch.float32)
-                likely = s * chance.log() + (1 - s) * (1 - chance).log()
-                loss = loss - a * likely.sum()
+                for e, s in unpaid:
+                    p = chance if e is embeddings else chances(self.valuator(e)[1])
+                    loss = loss - a * (s * p.log() + (1 - s) * (1 - p).log()).sum()
+                unpaid = []
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -22,6 +22,7 @@ import pandas as pd
 
 from recgym.agents.data_valuation import methods as registry
 from recgym.agents.data_valuation.methods import METHODS, Settings
+from recgym.agents.data_valuation.methods.values import RARELY_PAID
 from recgym.benchmark import figures, scoring
 from recgym.benchmark.exhibits import Exhibit, Tell
 from recgym.benchmark.suites import Metric
@@ -100,7 +101,10 @@ WHILE_TRAINING = (
 BPR for as many epochs as TIL-MI, whose first ones are plain."""
 BASE, BOUND = "bpr", "drop_oracle"
 FORMAT = 2  # of what is cached; change it with what all methods compute
-FORMATS: Mapping[str, int] = {"dvr": 2}
+FORMATS: Mapping[str, int] = {
+    "dvr": 2,
+    **{f"{start}{name}": 3 for name in RARELY_PAID for start in ("", "drop_")},
+}
 """The same of methods whose names begin so."""
 Row = dict[str, Any]
 Run = Mapping[str, np.ndarray]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from recgym.envs.arguments import term_weights
 from recgym.envs.data_selection.state import Params
 from recgym.envs.single import RecEnv
 from recgym.envs.vector import RecVectorEnv
@@ -255,5 +256,5 @@ def problem(dataset: Any, variant: str, split: str, **arguments: Any) -> DataSel
     world = resolve(dataset, variant, **{name: arguments.pop(name) for name in _OF_THE_WORLD})
     if arguments["harm_of_disclosure"] is None:
         arguments["harm_of_disclosure"] = harm_of_disclosure(world.name)
-    weights = {name: float(value) for name, value in (arguments.pop("weights") or {}).items()}
+    weights = term_weights(arguments.pop("weights"))
     return DataSelection(world, Params(**arguments, weights=weights), split)

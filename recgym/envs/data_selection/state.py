@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from recgym.envs.arguments import whole
 from recgym.envs.core import BatchState
 from recgym.evaluators.influence import COSTS
 
@@ -54,9 +55,7 @@ class Params:
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}.")
         for name in ("rounds", "anchors"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+            whole(name, getattr(self, name))
         for name in ("harm_of_disclosure", "drift"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value < np.inf:

@@ -17,6 +17,7 @@ import numpy as np
 
 from recgym.data import DataError, InteractionLog, LeaveTwoOut, subsample, willingness
 from recgym.data.selection_split import first_rows
+from recgym.envs.arguments import single, whole
 from recgym.envs.data_selection.game import HOLDOUTS, SPLIT_SEED, SPLITS, Game
 from recgym.envs.data_selection.recommenders import RECOMMENDERS
 from recgym.evaluators.influence import (
@@ -98,9 +99,7 @@ class World:
             if given not in known:
                 raise ValueError(f"{name} must be one of {known}, got {given!r}.")
         for name in ("per_user", "width"):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+            whole(name, getattr(self, name))
         self._check_parts()
         if len(first_rows(self.log)) < len(self.log):
             raise DataError(
@@ -220,6 +219,7 @@ def resolve(dataset: str | World, variant: str = "clean", **of: Any) -> World:
                     f"Make another world: dataclasses.replace(world, {name}={given!r})."
                 )
         return dataset
+    single(variant=variant, **of)
     return _resolved(dataset, variant, **of)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from recgym.envs.arguments import term_weights
 from recgym.envs.data_valuation.state import Params
 from recgym.envs.single import RecEnv
 from recgym.envs.vector import RecVectorEnv
@@ -221,5 +222,5 @@ def problem(dataset: Any, variant: str, split: str, **arguments: Any) -> DataVal
     from recgym.envs.data_valuation.worlds import resolve
 
     world = resolve(dataset, variant, **{name: arguments.pop(name) for name in _OF_THE_WORLD})
-    weights = {name: float(value) for name, value in (arguments.pop("weights") or {}).items()}
+    weights = term_weights(arguments.pop("weights"))
     return DataValuation(world, Params(**arguments, weights=weights), split)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from recgym.envs.arguments import flag, whole
 from recgym.envs.core import BatchState
 
 ACTIONS = ("select", "weigh")
@@ -50,11 +51,9 @@ class Params:
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}.")
         for name, least in (("k", 1), ("measure_every", 1), ("steps", 1), ("batch", 2)):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-                raise ValueError(
-                    f"{name} must be a whole number of at least {least}, got {value!r}."
-                )
+            whole(name, getattr(self, name), least)
+        for name in ("show_ids", "show_embeddings", "show_alignment"):
+            flag(name, getattr(self, name))
         if self.steps % self.measure_every:
             raise ValueError(
                 f"steps must be a multiple of measure_every, got {self.steps} and "

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from recgym.data import DataError, InteractionLog
 from recgym.data.planted import plant
 from recgym.data.splits import k_core, ratio
+from recgym.envs.arguments import number, single, whole
 from recgym.envs.data_valuation.streams import Stream, batch_of
 from recgym.evaluators.influence import draw_negatives
 from recgym.evaluators.learner import Learner, Optimiser, Triplets, Weights
@@ -27,7 +28,14 @@ BACKBONES = ("mf", "neumf", "lightgcn", "mgcf")
 MEASURING = 2  # negatives for each validation interaction, in the validation loss
 REDRAWS = 50  # of negatives by popularity; then a uniform one stays
 WARM_STREAM = 2**40  # of no episode
-_LEAST = {"width": 1, "warm_epochs": 0, "warm_batch": 2, "noise_draw": 0, "validation_users": 1}
+_LEAST = {
+    "width": 1,
+    "warm_epochs": 0,
+    "warm_batch": 2,
+    "noise_draw": 0,
+    "validation_users": 1,
+    "init_seed": 0,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +76,9 @@ class World:
         if self.backbone not in BACKBONES:
             raise ValueError(f"backbone must be one of {BACKBONES}, got {self.backbone!r}.")
         for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if name == "validation_users" and value is None:
-                continue
-            if not isinstance(value, int | np.integer) or value < least:
-                raise ValueError(f"{name} must be a whole number from {least}, got {value!r}.")
+            if name != "validation_users" or self.validation_users is not None:
+                whole(name, getattr(self, name), least)
+        number("noise_share", self.noise_share)
 
     def __deepcopy__(self, memo: dict) -> World:
         return self
@@ -290,6 +296,10 @@ def resolve(dataset: str | Path | World, variant: str = "clean", **of: Any) -> W
         return dataset
     if not isinstance(dataset, str | Path):
         raise ValueError(f"dataset must be a name, a path or a World, got {dataset!r}.")
+    single(variant=variant, **of)
+    for name in ("noise_share", "learning_rate", "weight_decay"):
+        if name in of:
+            number(name, of[name])
     return _resolved(str(dataset), variant, **of)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from recgym.envs.arguments import term_weights
 from recgym.envs.harm_mitigation.state import Params
 from recgym.envs.single import RecEnv
 from recgym.envs.vector import RecVectorEnv
@@ -222,6 +223,6 @@ def _problem(dataset: Any, variant: str, split: str, **arguments: Any) -> HarmMi
         return {name: arguments.pop(name) for name in names}
 
     model, world = take(_OF_THE_MODEL), take(_OF_THE_WORLD)
-    weights = {name: float(value) for name, value in (arguments.pop("weights") or {}).items()}
+    weights = term_weights(arguments.pop("weights"))
     params = Params(**arguments, weights=weights)
     return build(dataset, variant, split, params, model, **world)

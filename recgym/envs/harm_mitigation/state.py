@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from recgym.envs.arguments import number, whole
 from recgym.envs.core import BatchState
 
 RESPONSES = ("stochastic", "mean_field")
@@ -41,13 +42,13 @@ class Params:
 
     def __post_init__(self) -> None:
         for name in ("k", "history_length", "horizon"):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+            whole(name, getattr(self, name))
         choices = (("response", RESPONSES), ("action", ACTIONS), ("harm", HARMS))
         for name, known in (*choices, ("observation", OBSERVATIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}.")
+        for name in ("harm_weight", "budget"):
+            number(name, getattr(self, name))
         if not 0 <= self.harm_weight < np.inf:
             raise ValueError(f"harm_weight must be at least 0 and finite, got {self.harm_weight}.")
         if not 0 <= self.budget <= 1:

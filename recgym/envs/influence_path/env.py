@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from recgym.envs.arguments import term_weights
 from recgym.envs.influence_path.state import Params
 from recgym.envs.single import RecEnv
 from recgym.envs.vector import RecVectorEnv
@@ -195,9 +196,15 @@ def _params(
     objective: str | Sequence[Sequence[int]],
     repeats: str,
 ) -> Params:
-    numbers = {name: float(value) for name, value in (weights or {}).items()}
     return Params(
-        horizon, acceptance, float(bonus), numbers, history_length, ppl, objective, repeats
+        horizon,
+        acceptance,
+        bonus,
+        term_weights(weights),
+        history_length,
+        ppl,
+        objective,
+        repeats,
     )
 
 

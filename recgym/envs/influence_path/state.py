@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from recgym.envs.arguments import number, whole
 from recgym.envs.core import BatchState
 
 ACCEPTANCE = ("passive", "sampled")
@@ -39,17 +40,14 @@ class Params:
 
     def __post_init__(self) -> None:
         for name in ("horizon", "history_length"):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+            whole(name, getattr(self, name))
         if self.acceptance not in ACCEPTANCE:
             raise ValueError(f"acceptance must be one of {ACCEPTANCE}, got {self.acceptance!r}.")
         if self.ppl not in PPL:
             raise ValueError(f"ppl must be one of {PPL}, got {self.ppl!r}.")
         if self.repeats not in REPEATS:
             raise ValueError(f"repeats must be one of {REPEATS}, got {self.repeats!r}.")
-        if not np.isfinite(self.bonus):
-            raise ValueError(f"bonus must be finite, got {self.bonus}.")
+        number("bonus", self.bonus)
         if isinstance(self.objective, str):
             if self.objective not in OBJECTIVES:
                 raise ValueError(

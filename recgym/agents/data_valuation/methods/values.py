@@ -26,7 +26,10 @@ from recgym.models.arrays import kept
 ROWS = 2048  # interactions whose users' and items' rows are compared at a time
 STEPS = 50  # of an episode
 BETWEEN = 10  # steps between measurements of what only many batches change
+RARELY_PAID = tuple(f"dvr_{metric.lower()}" for metric in DIRECTIONS if metric != "Loss")
 FORMAT = 2  # of what is cached; change it with what is computed
+FORMATS: Mapping[str, int] = dict.fromkeys(RARELY_PAID, 3)
+"""The same of single valuations."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ def value(world: World, name: str, settings: Settings) -> Valuation:
         }
 
     s = settings
-    told = [FORMAT, world.fingerprint, name, s.seed, s.batch, s.k]
+    told = [FORMATS.get(name, FORMAT), world.fingerprint, name, s.seed, s.batch, s.k]
     told += [s.valuing_epochs, s.episodes, s.timesteps]
     found = kept("valuation", f"values {json.dumps(told)}".encode(), make)
     return Valuation(found["values"], int(found["updates"]), float(found["seconds"]))
