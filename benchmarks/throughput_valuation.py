@@ -1,6 +1,7 @@
 """What a step of DataValuation costs beside the optimiser step in it, and what a valuation costs.
 
-    python benchmarks/throughput_valuation.py [--batch 512] [--repeats 7] [--out FILE.csv]
+    python benchmarks/throughput_valuation.py [--batch 512] [--dataset amazon-beauty]
+        [--repeats 7] [--out FILE.csv]
 
 All are measured in turn in one run. ``environment`` plays the first 49 batches of an episode, which
 end before the metric is measured; ``optimiser`` learns from the same batches without an environment
@@ -24,7 +25,7 @@ from torch.nn.functional import logsigmoid
 
 import recgym  # noqa: F401  (registers the environments)
 from recgym.envs.data_valuation.streams import batch_of
-from recgym.evaluators.learner import Triplets
+from recgym.evaluators.learner import Triplets, Weights
 from recgym.models.harsanyi import HarsanyiNet
 
 ENV_ID = "recgym/DataValuation-v0"
@@ -47,9 +48,10 @@ def optimiser(problem: Any, batches: list[Triplets]) -> Callable[[], None]:
     weights = np.ones((1, problem.params.batch), dtype=np.float32)
 
     def work() -> None:
-        at = problem.world.warm
+        warm = problem.world.warm
+        at = Weights(*(array.copy() for array in vars(warm).values()))
         for triplets in batches:
-            at = problem.world.learner.step(at, triplets, weights)
+            at = problem.world.learner.step(at, triplets, weights, reuse=True)
 
     return work
 
@@ -95,12 +97,14 @@ def valuation(layout: Any) -> Callable[[], None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, default=512)
+    parser.add_argument("--dataset", help="of recgym data list; the default world without it")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
 
     torch.set_num_threads(1)
-    env = gym.make(ENV_ID, batch=arguments.batch, steps=STEPS + 1, measure_every=STEPS + 1)
+    world = {"dataset": arguments.dataset, "noise": None} if arguments.dataset else {}
+    env = gym.make(ENV_ID, batch=arguments.batch, steps=STEPS + 1, measure_every=STEPS + 1, **world)
     core: Any = env.unwrapped
     problem = core.problem
     batches = [batch_of([problem.stream(0).batch(step)[0]]) for step in range(STEPS)]

@@ -3,8 +3,8 @@
 InfluencePath: the last frame of one evaluation episode of Rec2Inf, which knows the log alone, on
 the default world. HarmMitigation: that of a user to whom the static recommender always offers what
 she liked best at first. DataSelection: a user who has selected as IFRQE advises. DataValuation: the
-end of an episode in which gradient alignment selects. Episodes are chosen to be easy to follow; the
-average one is less tidy.
+end of an episode in which DVR, which has learnt the alignment of gradients, weighs. Episodes are
+chosen to be easy to follow; the average one is less tidy.
 """
 
 from __future__ import annotations
@@ -68,10 +68,16 @@ def data_selection(moves: int) -> np.ndarray:
 
 
 def data_valuation() -> np.ndarray:
-    """(600, 1200, 3) uint8: the end of an episode of gradient alignment amid click spam."""
-    env = gym.make("recgym/DataValuation-v0", split="test", show_ids=True, render_mode="rgb_array")
+    """(600, 1200, 3) uint8: the end of an episode of DVR on alignment amid click spam."""
+    env = gym.make(
+        "recgym/DataValuation-v0",
+        split="test",
+        action="weigh",
+        show_embeddings=True,
+        render_mode="rgb_array",
+    )
     core: Any = env.unwrapped
-    agent = agents.make("alignment", env)
+    agent = agents.make("dvr", env, advantage="alignment")
     agent.learn(seed=0)
     observation, _ = env.reset(seed=0, options=core.evaluation_tasks(0)[0])
     over = False

@@ -91,6 +91,12 @@ class Problem(ABC, Generic[S]):
     ) -> Transition[S]:
         """One step of every row; one evaluator call for all."""
 
+    def step_over(
+        self, state: S, action: np.ndarray, rngs: Sequence[np.random.Generator]
+    ) -> Transition[S]:
+        """:meth:`step` for who looks at ``state`` no more: its memory may be written to."""
+        return self.step(state, action, rngs)
+
     @abstractmethod
     def observe(self, state: S) -> dict[str, np.ndarray]:
         """Observations (B, ...), in fresh memory."""

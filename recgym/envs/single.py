@@ -51,7 +51,7 @@ class RecEnv(gym.Env):
         if self.state is None or self._ended:
             raise gym.error.ResetNeeded("Call reset() before step(): no episode is under way.")
         batch = self.problem.check_actions(np.asarray(action)[None], 1)
-        moved = self.problem.step(self.state, batch, [self.np_random])
+        moved = self.problem.step_over(self.state, batch, [self.np_random])
         terminated = bool(moved.terminated[0])
         truncated = not terminated and moved.truncated is not None and bool(moved.truncated[0])
         self.state, self._ended = moved.state, terminated or truncated

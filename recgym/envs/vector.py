@@ -115,7 +115,7 @@ class RecVectorEnv(VectorEnv):
             everyone = len(active) == self.num_envs
             before = state if everyone else state.rows(active)
             rngs = self._rngs if everyone else [self._rngs[row] for row in active.tolist()]
-            moved = self.problem.step(before, actions if everyone else actions[active], rngs)
+            moved = self.problem.step_over(before, actions if everyone else actions[active], rngs)
             self.state = moved.state if everyone else state.with_rows(active, moved.state)
             self._elapsed[active] += 1
             rewards[active] = self.problem.reward(moved.terms)

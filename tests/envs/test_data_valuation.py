@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pandas as pd
@@ -199,6 +201,22 @@ class TestStreams:
         env.set_state(saved)
         assert [env.step(chosen)[1] for _ in range(3)] == first
 
+    def test_only_a_step_over_a_state_writes_to_it(self):
+        env: Any = gym.make(TINY, steps=4).unwrapped
+        env.reset(seed=0)
+        problem, state, action = env.problem, env.get_state()["state"], np.ones((1, 8), np.int8)
+        was, given = state.values.copy(), state.copy()
+        problem.observe(state)  # the forward pass that a step goes on from
+        moved = problem.step(state, action, []).state
+        np.testing.assert_array_equal(state.values, was)
+        over = problem.step_over(given, action, []).state
+        assert np.shares_memory(over.values, given.values)
+        for name, value in vars(moved).items():
+            np.testing.assert_array_equal(getattr(over, name), value, err_msg=name)
+        shown, fresh = problem.observe(over), problem.observe(moved)
+        for name, value in fresh.items():
+            np.testing.assert_array_equal(shown[name], value, err_msg=name)
+
 
 class TestObservations:
     def test_alignment_tells_what_a_step_does_to_the_validation_loss(self):
@@ -314,13 +332,19 @@ class TestBadInput:
             ({"noise_share": -0.1}, "noise_share"),
             ({"noise_draw": -1}, "noise_draw"),
             ({"dataset": "tiny", "variant": "paper"}, "no other variant"),
-            ({"validation_users": 0}, "validation_users must be a whole number from 1"),
+            ({"validation_users": 0}, "validation_users must be a whole number of at least 1"),
             ({"backbone": "transformer"}, "backbone must be one of"),
             ({"split": "all"}, "split must be one of"),
             ({"action": "drop"}, "action must be one of"),
-            ({"weights": {"gain": np.nan}}, "weight of 'gain' must be finite"),
+            ({"weights": {"gain": np.nan}}, "weight of 'gain' must be a finite number"),
             ({"dataset": 5}, "dataset must be a name, a path or a World"),
-            ({"learning_rate": np.nan}, "learning_rate must be positive"),
+            ({"learning_rate": np.nan}, "learning_rate must be a finite number"),
+            ({"learning_rate": 0.0}, "learning_rate must be positive"),
+            ({"noise_share": "half"}, "noise_share must be a finite number"),
+            ({"warm_epochs": [1]}, "warm_epochs must be a single value"),
+            ({"noise": ["spam"]}, "noise must be a single value"),
+            ({"width": True}, "width must be a whole number"),
+            ({"show_ids": "no"}, "show_ids must be True or False"),
         ],
     )
     def test_arguments(self, settings, message):

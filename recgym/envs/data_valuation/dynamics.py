@@ -129,10 +129,13 @@ class DataValuation(Problem[State]):
             return action.astype(np.float32)
         return ((action + 1) / 2).astype(np.float32)
 
-    def advanced(self, state: State, kept: np.ndarray) -> State:
-        """After learning from the present batches with weights (B, n), without measuring."""
+    def advanced(self, state: State, kept: np.ndarray, *, reuse: bool = False) -> State:
+        """After learning from the present batches with weights (B, n), without measuring.
+
+        With ``reuse`` the recommenders stand in the memory of ``state``, whose own are gone.
+        """
         before = Weights(state.values, state.first, state.second, state.optimiser_steps)
-        after = self.world.learner.step(before, self.batch(state)[0], kept)
+        after = self.world.learner.step(before, self.batch(state)[0], kept, reuse=reuse)
         return replace(
             state,
             step=state.step + 1,
@@ -145,10 +148,18 @@ class DataValuation(Problem[State]):
     def step(
         self, state: State, action: np.ndarray, rngs: Sequence[np.random.Generator]
     ) -> Transition[State]:
+        return self._step(state, action, reuse=False)
+
+    def step_over(
+        self, state: State, action: np.ndarray, rngs: Sequence[np.random.Generator]
+    ) -> Transition[State]:
+        return self._step(state, action, reuse=True)
+
+    def _step(self, state: State, action: np.ndarray, *, reuse: bool) -> Transition[State]:
         p, b = self.params, len(state)
         kept = self.kept(action)
         rows = self.batch(state)[1]
-        learnt = self.advanced(state, kept)
+        learnt = self.advanced(state, kept, reuse=reuse)
         step = learnt.step
         measured, gain = state.measured.copy(), np.zeros(b)
         due = np.flatnonzero(step % p.measure_every == 0)

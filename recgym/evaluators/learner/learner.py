@@ -195,9 +195,9 @@ class Learner:
             )
         idle = ~(kept > 0).any(axis=1)
         gradient = self.gradient(weights.values, triplets, kept)
-        before = {name: array[idle] for name, array in vars(weights).items()}  # copies
+        before = {name: array[idle] for name, array in vars(weights).items() if idle.any()}
         moved = adam(weights, gradient, self.optimiser, reuse=reuse)
-        for name, array in before.items():
+        for name, array in before.items():  # copies
             getattr(moved, name)[idle] = array
         return moved
 
