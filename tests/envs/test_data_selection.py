@@ -275,7 +275,7 @@ class TestWorlds:
             ({"dataset": "simulation", "character": "E"}, "character must be one of"),
             ({"per_user": 2.5}, "per_user must be a whole number"),
             ({"harm_of_disclosure": "much"}, "harm_of_disclosure must be"),
-            ({"weights": {"loss": float("nan")}}, "weights must be finite"),
+            ({"weights": {"loss": float("nan")}}, "weight of 'loss' must be a finite number"),
             ({"character": "A"}, "no such choice: character"),
             (
                 {"dataset": "simulation-50", "willingness": "constant"},
