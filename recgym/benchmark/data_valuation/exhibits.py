@@ -91,8 +91,8 @@ TABLES: Mapping[str, Sequence[str]] = {"gowalla": FEWER}
 BACKBONES = ("neumf", "lightgcn", "mgcf")
 OF_BACKBONES = ("bpr", "bpr_long", "til_mi", "dvr_ndcg")
 VALUATIONS = (
-    "random", "popularity", "cooccurrence", "loss", "dvr_loss_paper", "dvr_loss", "dvr_ndcg", "ppo",
-    "alignment", "item_alignment", "dvr_alignment", "oracle",
+    "random", "popularity", "cooccurrence", "loss", "dvr_loss_paper", "dvr_loss", "dvr_ndcg",
+    "dvr_gain", "ppo", "alignment", "item_alignment", "dvr_alignment", "oracle",
 )  # fmt: skip
 WHILE_TRAINING = (
     "bpr_long", "t_ce", "r_ce", "til_ui", "til_mi", "dvr_loss", "dvr_ndcg", "dvr_alignment",

@@ -132,6 +132,7 @@ VALUATIONS: Mapping[str, Callable[[World, Settings], Found]] = {
     "item_alignment": partial(alignment, of="items"),
     **{f"dvr_{metric.lower()}": partial(dvr, metric=metric) for metric in DIRECTIONS},
     "dvr_loss_paper": partial(dvr, metric="Loss", layout="paper"),
+    "dvr_gain": partial(dvr, metric="Loss", advantage="gain"),
     "dvr_alignment": partial(dvr, metric="Loss", advantage="alignment"),
     "ppo": ppo,
     "oracle": oracle,
