@@ -25,6 +25,7 @@ EVERY = (1, 10, 50)
 EPOCHS = (10, 40)
 """Of plain BPR before: the default's, and near convergence."""
 STREAMS = 24
+RESAMPLES = 2_000
 
 
 def signal(
@@ -33,8 +34,8 @@ def signal(
     """Mean rewards of K batches without planted samples and with as many left out at random.
 
     Returns:
-        ``oracle``, ``random``, ``deviation`` of the reward of selections by coin, and ``signal``,
-        (oracle − random) / deviation.
+        ``oracle``, ``random``, ``deviation`` of the reward of selections by coin, and ``value``,
+        (oracle − random) / deviation, with its 95 % bootstrap interval over streams.
     """
     params = Params(metric=metric, steps=measure_every, measure_every=measure_every)
     problem = DataValuation(world, params, "validation")
@@ -45,10 +46,22 @@ def signal(
         "random": _rewards(problem, streams, lambda planted: rng.random(planted.shape) >= share),
         "coin": _rewards(problem, streams, lambda planted: rng.random(planted.shape) < 0.5),
     }
-    deviation = float(rewards["coin"].std(ddof=1))
-    oracle, by_chance = (float(rewards[name].mean()) for name in ("oracle", "random"))
-    found = (oracle - by_chance) / max(deviation, 1e-12)
-    return {"oracle": oracle, "random": by_chance, "deviation": deviation, "signal": found}
+    apart, coin = rewards["oracle"] - rewards["random"], rewards["coin"]
+    drawn = np.random.default_rng([seed, 1]).integers(0, streams, (RESAMPLES, streams))
+    low, high = np.quantile(_in_deviations(apart[drawn], coin[drawn]), (0.025, 0.975))
+    return {
+        "value": float(_in_deviations(apart, coin)),
+        "low": float(low),
+        "high": float(high),
+        "oracle": float(rewards["oracle"].mean()),
+        "random": float(rewards["random"].mean()),
+        "deviation": float(coin.std(ddof=1)),
+    }
+
+
+def _in_deviations(apart: np.ndarray, coin: np.ndarray) -> np.ndarray:
+    """Mean of the last axis, in standard deviations of the reward by coin."""
+    return apart.mean(axis=-1) / np.maximum(coin.std(axis=-1, ddof=1), 1e-12)
 
 
 def _rewards(problem: DataValuation, streams: int, select: Any) -> np.ndarray:
@@ -57,7 +70,7 @@ def _rewards(problem: DataValuation, streams: int, select: Any) -> np.ndarray:
     state, total = problem.start(tasks, []), np.zeros(streams)
     for _ in range(problem.params.steps):
         planted = problem.world.rows[2][problem.batch(state)[1]]
-        moved = problem.step(state, select(planted).astype(np.int8), [])
+        moved = problem.step_over(state, select(planted).astype(np.int8), [])
         state, total = moved.state, total + problem.reward(moved.terms)
     return total
 
@@ -76,7 +89,7 @@ def exhibit(name: str, dataset: str | None, variant: str, tell: Tell) -> Exhibit
         for metric in _metrics(world):
             for every in EVERY:
                 found = signal(world, metric, every)
-                keys = {"noise": noise, "epochs": epochs, "metric": metric, "K": every}
-                rows.append({**keys, **found})
+                keys = {"noise": noise, "epochs": epochs, "reward": metric, "K": every}
+                rows.append({**keys, "metric": "signal", **found, "streams": STREAMS})
         tell("signal", f"{noise}, after {epochs} epochs", (at + 1) / of)
     return Exhibit("What rewards can teach", {"signal": pd.DataFrame(rows)})
