@@ -123,19 +123,28 @@ def test_other_backbones_train(backbone):
     assert np.isfinite(outcome.test["NDCG"]).all()
 
 
-def test_dvr_takes_over_from_a_warm_recommender(world, monkeypatch):
-    asked = []
-    weigh = methods.ByAgent.weigh
-    monkeypatch.setattr(
-        methods.ByAgent, "weigh", lambda self, *of: asked.append(of[0].update) or weigh(self, *of)
-    )
+@pytest.mark.parametrize(
+    ("name", "weighting"), [("dvr_loss", methods.ByAgent), ("coin", methods.Coin)]
+)
+def test_dvr_and_the_coin_take_over_from_a_warm_recommender(name, weighting, world, monkeypatch):
+    asked, kept, weigh = [], [], weighting.weigh
+
+    def watched(self, batch, rng):
+        weights = weigh(self, batch, rng)
+        asked.append(batch.update)
+        kept.extend(weights)
+        return weights
+
+    monkeypatch.setattr(weighting, "weigh", watched)
     per_epoch = len(world.rows[0]) // SHORT.batch
     warm = world.warm_epochs * (len(world.rows[0]) // world.warm_batch)
     settings = replace(SHORT, most_updates=warm + 2 * per_epoch, plain_epochs=100)
-    METHODS["dvr_loss"](world, settings, None)
+    METHODS[name](world, settings, None)
     assert min(asked) == warm
+    assert set(kept) == {0.0, 1.0}
+    assert 0.4 < np.mean(kept) < 0.6
     asked.clear()
-    METHODS["dvr_loss"](world, replace(settings, plain_epochs=1), None)
+    METHODS[name](world, replace(settings, plain_epochs=1), None)
     assert min(asked) == per_epoch < warm
 
 

@@ -80,12 +80,14 @@ COSTS = ("updates", "best_update", "seconds")
 TABLE = (
     "untrained", "bpr", "bpr_long", "wbpr", "aobpr",
     "pris_uniform", "pris_popularity", "pris_cluster", "pris_cluster_popularity",
-    "t_ce", "r_ce", "til_ui", "til_mi",
+    "t_ce", "r_ce", "til_ui", "til_mi", "coin",
     "dvr_loss", "dvr_recall", "dvr_ndcg", "dvr_cc", "dvr_ild", "dvr_gini", "dvr_alignment",
     "drop_random", "drop_popularity", "drop_cooccurrence", "drop_loss",
     "drop_alignment", "drop_item_alignment",
 )  # fmt: skip
-FEWER = ("untrained", "bpr", "wbpr", "til_mi", "dvr_loss", "dvr_ndcg", "drop_item_alignment")
+FEWER = (
+    "untrained", "bpr", "wbpr", "til_mi", "coin", "dvr_loss", "dvr_ndcg", "drop_item_alignment",
+)  # fmt: skip
 TABLES: Mapping[str, Sequence[str]] = {"gowalla": FEWER}
 """Of data sets on which every method would take days; all others have TABLE."""
 BACKBONES = ("neumf", "lightgcn", "mgcf")
@@ -95,7 +97,8 @@ VALUATIONS = (
     "dvr_gain", "ppo", "alignment", "item_alignment", "dvr_alignment", "oracle",
 )  # fmt: skip
 WHILE_TRAINING = (
-    "bpr_long", "t_ce", "r_ce", "til_ui", "til_mi", "dvr_loss", "dvr_ndcg", "dvr_alignment",
+    "bpr_long", "t_ce", "r_ce", "til_ui", "til_mi", "coin", "dvr_loss", "dvr_ndcg",
+    "dvr_alignment",
 )  # fmt: skip
 """Methods that weigh triplets while they train, and value no interaction for good; with them plain
 BPR for as many epochs as TIL-MI, whose first ones are plain."""

@@ -81,6 +81,17 @@ class Longer(Weighting):
         self.name = f"plain for {epochs} epochs"
 
 
+class Coin(Weighting):
+    """Each triplet is learnt from with a chance of a half."""
+
+    def __init__(self, plain_epochs: int):
+        self.plain_epochs = plain_epochs
+        self.name = f"coin after {plain_epochs} epochs"
+
+    def weigh(self, batch: Batch, rng: np.random.Generator) -> np.ndarray:
+        return (rng.random(len(batch.rows)) < 0.5).astype(float)
+
+
 def sampled(world: World, s: Settings, checkpoint: Path | None, *, sampler: str) -> Outcome:
     """BPR with negatives from a sampler."""
     return train(world, s, sampler=sampler, checkpoint=checkpoint)
@@ -120,6 +131,11 @@ def til_mi(world: World, s: Settings, checkpoint: Path | None) -> Outcome:
     return train(world, s, weighting=weighting, checkpoint=checkpoint)
 
 
+def coin(world: World, s: Settings, checkpoint: Path | None) -> Outcome:
+    """A coin where DVR has its valuator: what is due to learning from about half of a batch."""
+    return train(world, s, weighting=Coin(_before_dvr(world, s)), checkpoint=checkpoint)
+
+
 def dvr(
     world: World, s: Settings, checkpoint: Path | None, *, metric: str, **config: Any
 ) -> Outcome:
@@ -131,8 +147,7 @@ def dvr(
     """
     started = time.perf_counter()
     agent = dvr_agent(replace(world, init_seed=s.seed), s, metric, **config)
-    plain_epochs = min(math.ceil(world.warm_updates / _per_epoch(world, s)), s.plain_epochs)
-    weighting = ByAgent(agent, 1, draws=True, plain_epochs=plain_epochs)
+    weighting = ByAgent(agent, 1, draws=True, plain_epochs=_before_dvr(world, s))
     learning = time.perf_counter() - started
     made = train(world, s, weighting=weighting, checkpoint=checkpoint)
     return replace(made, updates=made.updates + s.episodes * STEPS, seconds=made.seconds + learning)
@@ -175,6 +190,7 @@ METHODS: Mapping[str, Method] = {
     "r_ce": r_ce,
     "til_ui": til_ui,
     "til_mi": til_mi,
+    "coin": coin,
     **{f"dvr_{metric.lower()}": partial(dvr, metric=metric) for metric in DIRECTIONS},
     "dvr_alignment": partial(dvr, metric="Loss", advantage="alignment"),
     **{f"drop_{valuation}": partial(dropped, valuation=valuation) for valuation in VALUATIONS},
@@ -201,6 +217,11 @@ def _env(world: World, s: Settings) -> DataValuationEnv:
     return DataValuationEnv(world, batch=min(s.batch, len(world.rows[0])), k=1)
 
 
+def _before_dvr(world: World, s: Settings) -> int:
+    """Plain epochs with as many updates as the environment's recommender has when it is warm."""
+    return min(math.ceil(world.warm_updates / _per_epoch(world, s)), s.plain_epochs)
+
+
 def _per_epoch(world: World, s: Settings) -> int:
     return max(1, len(world.rows[0]) // s.batch)
 
@@ -209,6 +230,7 @@ __all__ = [
     "METHODS",
     "VALUATIONS",
     "ByAgent",
+    "Coin",
     "Outcome",
     "Settings",
     "Valuation",
