@@ -188,14 +188,17 @@ def plain(source: str, columns: str, digits: str = "3", where: str = "") -> str:
     names = columns.split(",")
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     for values in frame[names].itertuples(index=False, name=None):
-        cells = [
-            ("–" if v != v else f"{v:,.{digits}g}".replace("-", "−"))
-            if isinstance(v, float)
-            else str(v)
-            for v in values
-        ]
+        cells = [_rounded(v, digits) if isinstance(v, float) else str(v) for v in values]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _rounded(value: float, digits: str) -> str:
+    """So many significant digits; of large numbers all before the point."""
+    if value != value:
+        return "–"
+    shown = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.{digits}g}"
+    return shown.replace("-", "−")
 
 
 def _decimals(metric: Any, key: str) -> int:
