@@ -47,6 +47,7 @@ class AlignmentAgent(ValuingAgent):
     """
 
     name = "alignment"
+    sees = "simulator"  # the validation loss is what the reward measures
     Config = AlignmentConfig
     config: AlignmentConfig  # pyright: ignore[reportIncompatibleVariableOverride]
     needs = ("show_ids",)
