@@ -51,7 +51,8 @@ class RecEnv(gym.Env):
         if self.state is None or self._ended:
             raise gym.error.ResetNeeded("Call reset() before step(): no episode is under way.")
         batch = self.problem.check_actions(np.asarray(action)[None], 1)
-        moved = self.problem.step_over(self.state, batch, [self.np_random])
+        state, self.state = self.state, None  # what is stopped midway is no state any more
+        moved = self.problem.step_over(state, batch, [self.np_random])
         terminated = bool(moved.terminated[0])
         truncated = not terminated and moved.truncated is not None and bool(moved.truncated[0])
         self.state, self._ended = moved.state, terminated or truncated

@@ -115,6 +115,7 @@ class RecVectorEnv(VectorEnv):
             everyone = len(active) == self.num_envs
             before = state if everyone else state.rows(active)
             rngs = self._rngs if everyone else [self._rngs[row] for row in active.tolist()]
+            self.state = None  # what is stopped midway is no state any more
             moved = self.problem.step_over(before, actions if everyone else actions[active], rngs)
             self.state = moved.state if everyone else state.with_rows(active, moved.state)
             self._elapsed[active] += 1

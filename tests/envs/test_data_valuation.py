@@ -217,6 +217,25 @@ class TestStreams:
         for name, value in fresh.items():
             np.testing.assert_array_equal(shown[name], value, err_msg=name)
 
+    @pytest.mark.parametrize("make", [gym.make, gym.make_vec])
+    def test_a_step_that_is_stopped_midway_leaves_no_state(self, make, monkeypatch):
+        env: Any = make(TINY, steps=4)
+        env.reset(seed=0)
+        core = env.unwrapped
+        action = np.ones(env.action_space.shape, dtype=np.int8)
+
+        def stopped(*of, **kw):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(type(core.problem.measure), "__call__", stopped)
+            with pytest.raises(KeyboardInterrupt):
+                env.step(action)
+        with pytest.raises(gym.error.ResetNeeded):
+            core.step(action)
+        env.reset(seed=0)
+        env.step(action)
+
 
 class TestObservations:
     def test_alignment_tells_what_a_step_does_to_the_validation_loss(self):
