@@ -12,6 +12,7 @@ from recgym import agents
 from recgym.agents.base import AgentError
 from recgym.agents.data_valuation.dvr import DVRConfig, Valuator, _Advantages, chances
 from recgym.agents.data_valuation.valuing import best
+from recgym.envs.data_valuation.dynamics import DataValuation
 from recgym.envs.data_valuation.state import DIRECTIONS
 from recgym.models.store import StoreError
 
@@ -180,6 +181,42 @@ def test_a_measurement_pays_dvr_for_all_batches_since_the_one_before(monkeypatch
     assert len(seen) == 14
     for asked, paid in zip(first, again, strict=False):
         np.testing.assert_array_equal(asked, paid)
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_dvr_selects_more_of_what_is_rewarded(every, monkeypatch):
+    """A reward for selecting samples whose user has a positive first coordinate."""
+    env = gym.make(
+        ID, steps=50, measure_every=every, batch=32, show_embeddings=True, warm_epochs=1, width=4
+    )
+    config = {"advantage": "gain", "learning_rate": 0.02, "weight_decay": 0.0}
+    agent, step, observe = (
+        agents.make("dvr", env, **config),
+        DataValuation.step,
+        DataValuation.observe,
+    )
+    earned, good = [0.0], [np.zeros(32)]
+
+    def shown(self, state):
+        seen = observe(self, state)
+        good[0] = np.sign(seen["embeddings"].reshape(32, -1)[:, 0])
+        return seen
+
+    def paid(self, state, action, rngs):
+        earned[0] += float(good[0] @ action[0])
+        moved = step(self, state, action, rngs)
+        if moved.state.step[0] % every == 0:
+            moved.terms["gain"][0], earned[0] = earned[0], 0.0
+        return moved
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DataValuation, "observe", shown)
+        patched.setattr(DataValuation, "step", paid)
+        agent.learn(600, seed=0)
+    observation, _ = env.reset(seed=1)
+    weights = agent.weights({k: v[None] for k, v in observation.items()})[0]
+    wanted = observation["embeddings"].reshape(32, -1)[:, 0] > 0
+    assert weights[wanted].mean() > weights[~wanted].mean() + 0.1
 
 
 @pytest.mark.parametrize("name", ["alignment", "dvr", "ppo"])
