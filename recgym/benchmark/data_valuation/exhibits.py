@@ -54,7 +54,7 @@ GRID = (1e-3, 2e-3, 5e-3, 1e-2), (1e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4)
 BACKBONE_GRIDS: Mapping[str, tuple[Sequence[float], Sequence[float]]] = {
     "neumf": ((2e-3, 5e-3, 1e-2, 2e-2), (5e-6, 5e-5, 2e-4)),
     "lightgcn": ((2e-3, 5e-3, 1e-2), (1e-6, 5e-6, 5e-5)),
-    "mgcf": ((1e-3, 2e-3, 5e-3), (5e-5, 2e-4, 1e-3)),
+    "mgcf": ((5e-4, 1e-3, 2e-3), (2e-4, 1e-3, 5e-3)),
 }
 """Of other recommenders, whose training takes minutes: around what a coarser search found."""
 LARGE_GRID = (2e-3, 5e-3), (0.0, 1e-6, 5e-6, 5e-5)
