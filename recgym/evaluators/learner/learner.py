@@ -195,9 +195,10 @@ class Learner:
             )
         idle = ~(kept > 0).any(axis=1)
         gradient = self.gradient(weights.values, triplets, kept)
+        # copies, and mostly none
         before = {name: array[idle] for name, array in vars(weights).items() if idle.any()}
         moved = adam(weights, gradient, self.optimiser, reuse=reuse)
-        for name, array in before.items():  # copies
+        for name, array in before.items():
             getattr(moved, name)[idle] = array
         return moved
 
