@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 import numpy as np
 
 from recgym.agents.replanning import Refusals
+from recgym.envs.arguments import plain, whole
 from recgym.envs.core import Problem
 
 Sees = Literal["log", "simulator", "privileged"]
@@ -37,17 +38,23 @@ class AgentConfig:
             raise AgentError(
                 f"Unknown settings {unknown}. This agent takes: {', '.join(sorted(known))}."
             )
-        kinds = get_type_hints(cls)
-        for name, value in values.items():
-            if not _is_a(value, kinds[name]):
-                kind, choices = kinds[name], get_args(kinds[name])
-                if get_origin(kind) is Literal:
-                    raise AgentError(f"{name} must be one of {choices}, got {value!r}.")
-                kind = getattr(kind, "__name__", kind)
-                raise AgentError(f"{name} must be of type {kind}, got {value!r}.")
         return cls(**values)
 
     def __post_init__(self) -> None:
+        """
+        Raises:
+            AgentError: a setting of another type than its annotation, or not among its choices.
+        """
+        for name, kind in get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            if _is_a(value, kind):
+                continue
+            if get_origin(kind) is Literal:
+                raise AgentError(f"{name} must be one of {get_args(kind)}, got {value!r}.")
+            raise AgentError(
+                f"{name} must be of type {getattr(kind, '__name__', kind)}, got {value!r}."
+            )
+        plain(self)
         if self.seed < 0:
             raise AgentError(f"seed must be at least 0, got {self.seed}.")
 
@@ -63,6 +70,20 @@ def _is_a(value: Any, kind: Any) -> bool:
     if isinstance(value, int | np.integer):
         return kind in (int, float)
     return isinstance(value, kind)
+
+
+def steps_to_learn(total_timesteps: int | None, usual: int) -> int:
+    """``total_timesteps``, or what is usual where it is None.
+
+    Raises:
+        AgentError: not a whole number of at least 1.
+    """
+    try:
+        if total_timesteps is not None:
+            whole("total_timesteps", total_timesteps)
+    except ValueError as error:
+        raise AgentError(str(error)) from None
+    return usual if total_timesteps is None else int(total_timesteps)
 
 
 def problem_of(env: Any) -> Problem:

@@ -189,7 +189,7 @@ class Problem(ABC, Generic[S]):
         Raises:
             ValueError: an option that no task has, a wrong shape, or not whole numbers.
         """
-        if unknown := sorted(set(options) - set(self.task_keys)):
+        if unknown := sorted(map(str, set(options) - set(self.task_keys))):
             raise ValueError(
                 f"Unknown reset options {unknown}. This environment takes {list(self.task_keys)}."
             )

@@ -12,6 +12,7 @@ from gymnasium import spaces
 from gymnasium.utils import seeding
 from pettingzoo import ParallelEnv
 
+from recgym.envs.arguments import mapping
 from recgym.envs.core import BatchState, Problem, Task, Transition
 from recgym.envs.single import check_snapshot
 
@@ -84,7 +85,8 @@ class RecParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         """Start an episode. Of ``options`` only the task's are read; PettingZoo passes others."""
         if seed is not None:
             self._generator = seeding.np_random(seed)[0]
-        known = {k: v for k, v in (options or {}).items() if k in self.problem.task_keys}
+        options = mapping("options", options)
+        known = {key: options[key] for key in self.problem.task_keys if key in options}
         given = {k: int(v[0]) for k, v in self.problem.given_tasks(known, 1).items()}
         task = self.problem.draw_task(self.np_random, given)
         self.state_now = self.problem.start([task], [self.np_random])

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 
+from recgym.envs.arguments import mapping
 from recgym.envs.core import BatchState, Problem, Task
 
 
@@ -40,7 +41,7 @@ class RecEnv(gym.Env):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         super().reset(seed=seed)
-        given = self.problem.given_tasks(options or {}, 1)
+        given = self.problem.given_tasks(mapping("options", options), 1)
         task = self.problem.draw_task(self.np_random, {k: int(v[0]) for k, v in given.items()})
         self.state = self.problem.start([task], [self.np_random])
         self._ended = False

@@ -11,7 +11,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from recgym.envs.arguments import whole
+from recgym.envs.arguments import mapping, whole
 from recgym.envs.core import BatchState, Problem, Task
 from recgym.envs.single import check_snapshot
 
@@ -91,7 +91,7 @@ class RecVectorEnv(VectorEnv):
 
         Other options are tasks: a number for all rows or an array (n,), e.g. ``user``.
         """
-        options = dict(options or {})
+        options = dict(mapping("options", options))
         rows = self._rows_to_reset(options.pop("reset_mask", None))
         self._seed_rows(seed, rows)
         given = self.problem.given_tasks(options, self.num_envs)

@@ -75,6 +75,18 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise StoreError(f"{path} is not a whole safetensors file: {error}") from None
 
 
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """
+    Raises:
+        StoreError: as :func:`read_tensors`, and for numbers that are not finite.
+    """
+    tensors = read_tensors(path)
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise StoreError(f"{path}: {name!r} holds numbers that are not finite. Train again.")
+    return tensors
+
+
 def save_model(folder: Path, model: LogModel | Collaborative, card: Mapping[str, Any]) -> None:
     """Write a model with its configuration; ``card`` says what it was trained on.
 

@@ -14,7 +14,7 @@ from recgym.agents.data_valuation.dvr import DVRConfig, Valuator, _Advantages, c
 from recgym.agents.data_valuation.valuing import best
 from recgym.envs.data_valuation.dynamics import DataValuation
 from recgym.envs.data_valuation.state import DIRECTIONS
-from recgym.models.store import StoreError
+from recgym.models.store import StoreError, write_tensors
 
 ID, TINY = "recgym/DataValuation-v0", "recgym/DataValuationTiny-v0"
 SHOWN = {"show_ids": True, "show_embeddings": True}
@@ -57,6 +57,63 @@ def test_actions_are_in_the_space_and_files_come_back(name, action, tmp_path):
     assert again.config == agent.config
     if name != "random":
         np.testing.assert_array_equal(again.predict(observation, deterministic=True)[0], given)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"values": torch.ones(3)}, "does not hold a value of each"),
+        ({"value": torch.ones(13)}, "does not hold a value of each"),
+        ({"values": torch.full((13,), torch.nan)}, "not finite"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(tensors, message, tmp_path):
+    env, agent = made("alignment")
+    agent.save(tmp_path)
+    write_tensors(tmp_path / "values.safetensors", tensors)
+    with pytest.raises(StoreError, match=message):
+        type(agent).load(tmp_path, env)
+
+
+def test_a_valuator_that_is_not_finite_is_refused(tmp_path):
+    env, agent = made("dvr")
+    with torch.no_grad():
+        next(agent.valuator.parameters()).fill_(torch.inf)
+    agent.save(tmp_path)
+    with pytest.raises(StoreError, match="not finite"):
+        type(agent).load(tmp_path, env)
+
+
+def test_who_has_not_learned_leaves_no_values_of_another(tmp_path):
+    env, agent = made("alignment")
+    agent.save(tmp_path)
+    agents.make("alignment", env, epochs=2).save(tmp_path)
+    assert type(agent).load(tmp_path, env).values is None
+
+
+@pytest.mark.parametrize("steps", [-1, 0, 1.5, True])
+@pytest.mark.parametrize("name", ["alignment", "dvr", "ppo"])
+def test_how_long_to_learn(name, steps):
+    _, agent = made(name)
+    with pytest.raises(AgentError, match="total_timesteps must be a whole number of at least 1"):
+        agent.learn(steps)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"advantage": "lvel"}, "advantage must be one of"),
+        ({"episodes": 2.5}, "episodes must be of type int"),
+        ({"learning_rate": "1"}, "learning_rate must be of type float"),
+        ({"seed": -1}, "seed must be at least 0"),
+    ],
+)
+def test_settings_are_checked_however_they_are_made(settings, message):
+    with pytest.raises(AgentError, match=message):
+        DVRConfig(**settings)
+    assert DVRConfig(episodes=np.int64(2), learning_rate=1) == DVRConfig(
+        episodes=2, learning_rate=1.0
+    )
 
 
 def test_what_the_floors_keep():

@@ -547,7 +547,7 @@ def test_a_given_world_keeps_its_own_choices():
     assert gym.make(ID, dataset=world, deselected="relabel").unwrapped.problem.world is world
     with pytest.raises(ValueError, match=r"'tiny' has deselected='drop', and 'relabel' was asked"):
         gym.make(ID, dataset=resolve("tiny"), deselected="relabel")
-    with pytest.raises(ValueError, match=r"has holdout='two'.* dataclasses\.replace"):
+    with pytest.raises(ValueError, match=r"has holdout='two'.*dataclasses\.replace"):
         gym.make(ID, dataset=world, holdout="ratio")
 
 

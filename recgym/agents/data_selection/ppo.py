@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from recgym.agents.base import AgentConfig, AgentError
+from recgym.agents.base import AgentConfig, AgentError, steps_to_learn
 from recgym.agents.data_selection.selecting import SelectingAgent, everybody
 from recgym.agents.sb3.files import load_policy, save_policy
 from recgym.envs.data_selection.dynamics import DataSelection
@@ -107,8 +107,9 @@ class PPOAgent(SelectingAgent):
         self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
     ) -> PPOAgent:
         """Train anew; the default length is ``config.timesteps``."""
+        steps = steps_to_learn(total_timesteps, self.config.timesteps)
         self.model = self.new_model(self.config.seed if seed is None else seed)
-        self.model.learn(total_timesteps or self.config.timesteps, progress_bar=progress)
+        self.model.learn(steps, progress_bar=progress)
         return self
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from recgym.agents.base import AgentConfig, AgentError
+from recgym.agents.base import AgentConfig, AgentError, steps_to_learn
 from recgym.agents.data_valuation.valuing import ValuingAgent, check_share, gathered
 from recgym.envs.data_valuation.dynamics import DataValuation
 
+VALUES = "values.safetensors"
 SHOWN = {"everything": "alignment", "items": "item_alignment"}
 
 
@@ -60,7 +61,8 @@ class AlignmentAgent(ValuingAgent):
         self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
     ) -> AlignmentAgent:
         """Watch plain BPR learn; ``total_timesteps`` batches in the place of ``config.epochs``."""
-        batches = total_timesteps or self.config.epochs * self.problem.stream(0).per_epoch
+        usual = self.config.epochs * self.problem.stream(0).per_epoch
+        batches = steps_to_learn(total_timesteps, usual)
         params = replace(
             self.problem.params,
             show_alignment=True,
@@ -85,17 +87,25 @@ class AlignmentAgent(ValuingAgent):
 
         from recgym.models.store import write_tensors
 
-        if self.values is not None:
-            write_tensors(Path(path) / "values.safetensors", {"values": torch.tensor(self.values)})
+        if self.values is None:  # nor those of whoever was saved here before
+            (Path(path) / VALUES).unlink(missing_ok=True)
+        else:
+            write_tensors(Path(path) / VALUES, {"values": torch.tensor(self.values)})
         super().save(path)
 
     @classmethod
     def load(cls, path: str | Path, env: Any) -> AlignmentAgent:
-        from recgym.models.store import read_tensors
+        from recgym.models.store import StoreError, read_weights
 
         agent = super().load(path, env)
         assert isinstance(agent, cls)
-        file = Path(path) / "values.safetensors"
+        file = Path(path) / VALUES
         if file.is_file():
-            agent.values = read_tensors(file)["values"].numpy()
+            tensors, size = read_weights(file), len(agent.problem.world.rows[0])
+            if list(tensors) != ["values"] or tensors["values"].shape != (size,):
+                raise StoreError(
+                    f"{file} does not hold a value of each of the {size} training interactions. "
+                    "Train the agent again."
+                )
+            agent.values = tensors["values"].numpy()
         return agent

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recgym.agents.base import AgentConfig, AgentError
+from recgym.agents.base import AgentConfig, AgentError, steps_to_learn
 from recgym.agents.data_valuation.valuing import ValuingAgent
 from recgym.envs.data_valuation.dynamics import DataValuation
 from recgym.envs.data_valuation.state import DIRECTIONS, State
@@ -126,6 +126,7 @@ class DVR(ValuingAgent):
             watch: called with φ (1, n) and the losses (1, n) of each batch.
         """
         seed = self.config.seed if seed is None else seed
+        steps = steps_to_learn(total_timesteps, self.config.episodes * self.problem.params.steps)
         self.valuator = self._new(seed)
         aligned = self.config.advantage == "alignment"
         params = replace(
@@ -141,7 +142,7 @@ class DVR(ValuingAgent):
         advantages = _Advantages(self.config, DIRECTIONS[params.metric])
         state: State | None = None
         unpaid: list[tuple[Tensor, Tensor]] = []  # (embeddings, chosen) since the measurement
-        for step in range(total_timesteps or self.config.episodes * params.steps):
+        for step in range(steps):
             if state is None or step % params.steps == 0:
                 state = played.start([played.draw_task(rng, {})], [rng])
                 unpaid = []
@@ -179,13 +180,13 @@ class DVR(ValuingAgent):
 
     @classmethod
     def load(cls, path: str | Path, env: Any) -> DVR:
-        from recgym.models.store import StoreError, read_tensors
+        from recgym.models.store import StoreError, read_weights
 
         agent = super().load(path, env)
         assert isinstance(agent, cls)
         file = Path(path) / "valuator.safetensors"
         try:
-            agent.valuator.load_state_dict(read_tensors(file))
+            agent.valuator.load_state_dict(read_weights(file))
         except RuntimeError as error:
             raise StoreError(f"{file} does not fit this environment's batches: {error}") from None
         return agent

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recgym.agents.base import AgentConfig, AgentError
+from recgym.agents.base import AgentConfig, AgentError, steps_to_learn
 from recgym.agents.data_valuation.valuing import ValuingAgent
 from recgym.agents.sb3.files import load_policy, save_policy
 
@@ -83,8 +83,9 @@ class PPOAgent(ValuingAgent):
         self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
     ) -> PPOAgent:
         """Train anew; the default length is ``config.timesteps``."""
+        steps = steps_to_learn(total_timesteps, self.config.timesteps)
         self.model = self._new(self.config.seed if seed is None else seed)
-        self.model.learn(total_timesteps or self.config.timesteps, progress_bar=progress)
+        self.model.learn(steps, progress_bar=progress)
         return self
 
     def weights(self, observation: dict[str, np.ndarray]) -> np.ndarray:

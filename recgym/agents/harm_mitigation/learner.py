@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from recgym.agents.base import AgentConfig, AgentError
+from recgym.agents.base import AgentConfig, AgentError, steps_to_learn
 from recgym.agents.harm_mitigation.stationary_agent import SlateAgent
 from recgym.envs.harm_mitigation.dynamics import HarmMitigation
 
@@ -117,13 +117,10 @@ class Learner(SlateAgent):
         self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
     ) -> Learner:
         """Train anew; the default length is ``config.timesteps``."""
+        steps = steps_to_learn(total_timesteps, self.config.timesteps)
         self.vec_env = self.training_env()
         self.model = self.new_model(self.config.seed if seed is None else seed)
-        self.model.learn(
-            total_timesteps or self.config.timesteps,
-            callback=self.callback(),
-            progress_bar=progress,
-        )
+        self.model.learn(steps, callback=self.callback(), progress_bar=progress)
         self.vec_env.training = False
         return self
 
@@ -146,13 +143,13 @@ class Learner(SlateAgent):
 
     @classmethod
     def load(cls, path: str | Path, env: Any) -> Learner:
-        from recgym.models.store import StoreError, read_json, read_tensors
+        from recgym.models.store import StoreError, read_json, read_weights
 
         agent = super().load(path, env)
         assert isinstance(agent, cls)
         file = Path(path) / "policy.safetensors"
         try:
-            agent.model.policy.load_state_dict(read_tensors(file))
+            agent.model.policy.load_state_dict(read_weights(file))
             for key, values in read_json(Path(path) / "normalisation.json").items():
                 rms = agent.vec_env.obs_rms[key]
                 rms.mean, rms.var = np.array(values["mean"]), np.array(values["var"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from recgym.agents.base import AgentError
+from recgym.agents.base import AgentError, steps_to_learn
 from recgym.agents.influence_path.candidates import CandidateConfig, RandomCandidates
 from recgym.agents.sb3.files import load_policy, save_policy
 from recgym.envs.influence_path.dynamics import InfluencePath
@@ -76,8 +76,9 @@ class CandidateLearner(RandomCandidates):
         self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
     ) -> CandidateLearner:
         """Train anew; the default length is ``config.timesteps``."""
+        steps = steps_to_learn(total_timesteps, self.config.timesteps)
         self.model = self.new_model(self.config.seed if seed is None else seed)
-        self.model.learn(total_timesteps or self.config.timesteps, progress_bar=progress)
+        self.model.learn(steps, progress_bar=progress)
         return self
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:

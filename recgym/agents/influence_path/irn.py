@@ -252,13 +252,13 @@ class IRNAgent(Agent):
 
     @classmethod
     def load(cls, path: str | Path, env: Any) -> IRNAgent:
-        from recgym.models.store import StoreError, read_tensors
+        from recgym.models.store import StoreError, read_weights
 
         agent = super().load(path, env)
         assert isinstance(agent, cls)
         file = Path(path) / WEIGHTS
         try:
-            agent.network.load_state_dict(read_tensors(file))
+            agent.network.load_state_dict(read_weights(file))
         except RuntimeError as error:
             raise StoreError(f"{file} does not fit this agent's network: {error}") from None
         return agent

@@ -21,10 +21,10 @@ def load_policy(policy: Any, folder: str | Path) -> None:
     Raises:
         StoreError: a missing or damaged file, or one of other networks.
     """
-    from recgym.models.store import StoreError, read_tensors
+    from recgym.models.store import StoreError, read_weights
 
     file = Path(folder) / POLICY
     try:
-        policy.load_state_dict(read_tensors(file))
+        policy.load_state_dict(read_weights(file))
     except RuntimeError as error:
         raise StoreError(f"{file} does not fit this agent's networks: {error}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from recgym.envs.arguments import term_weights
+from recgym.envs.arguments import beside_world, term_weights
 from recgym.envs.data_selection.state import Params
 from recgym.envs.single import RecEnv
 from recgym.envs.vector import RecVectorEnv
@@ -251,9 +251,13 @@ _OF_THE_WORLD = (
 def problem(dataset: Any, variant: str, split: str, **arguments: Any) -> DataSelection:
     """The rules for the environments' arguments."""
     from recgym.envs.data_selection.dynamics import DataSelection
-    from recgym.envs.data_selection.worlds import harm_of_disclosure, resolve
+    from recgym.envs.data_selection.worlds import World, harm_of_disclosure, resolve
 
-    world = resolve(dataset, variant, **{name: arguments.pop(name) for name in _OF_THE_WORLD})
+    of = {name: arguments.pop(name) for name in _OF_THE_WORLD}
+    if isinstance(dataset, World):
+        given = {"variant": variant, **of}
+        beside_world(dataset.name, dataset.choices, given, DataSelectionEnv)
+    world = resolve(dataset, variant, **of)
     if arguments["harm_of_disclosure"] is None:
         arguments["harm_of_disclosure"] = harm_of_disclosure(world.name)
     weights = term_weights(arguments.pop("weights"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recgym.envs.arguments import whole
+from recgym.envs.arguments import flag, number, plain, whole
 from recgym.envs.core import BatchState
 from recgym.evaluators.influence import COSTS
 
@@ -43,9 +43,6 @@ class Params:
     """Weights of named reward terms that take the place of the defaults."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if isinstance(value, np.generic):
-                object.__setattr__(self, name, value.item())
         for name, known in (
             ("action", ACTIONS),
             ("backend", BACKENDS),
@@ -57,9 +54,12 @@ class Params:
         for name in ("rounds", "anchors"):
             whole(name, getattr(self, name))
         for name in ("harm_of_disclosure", "drift"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 <= value < np.inf:
-                raise ValueError(f"{name} must be at least 0 and finite, got {value!r}.")
+            number(name, getattr(self, name))
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)!r}.")
+        for name in ("show_influence", "final_retrain"):
+            flag(name, getattr(self, name))
+        plain(self)
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "weights": dict(self.weights)}

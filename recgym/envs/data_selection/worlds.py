@@ -45,6 +45,7 @@ HARM_OF_DISCLOSURE: Mapping[str, float] = {
 OTHERWISE = 0.01
 WITHOUT_TIMES = ("steam-200k",)  # a user's games stand in order of hours played
 SIMULATED_USERS = 2_500  # 1,000 of them public and 1,000 in the test split, as in the paper
+_CHOICES = ("deselected", "holdout")
 FEW = 50  # players of each split of "simulation-50"
 
 
@@ -146,7 +147,7 @@ class World:
         digest = hashlib.sha256(self.log.fingerprint.encode())
         settings = (self.per_user, self.width, self.prior_name, self.recommender_name)
         digest.update(repr(settings).encode())
-        choices = (self.deselected, self.holdout)
+        choices = tuple(getattr(self, name) for name in _CHOICES)
         if choices != ("drop", "two"):  # keys of these are older than the choices
             digest.update(repr(choices).encode())
         for part in sorted(self.parts):
@@ -194,12 +195,22 @@ class World:
         key = f"prior {self.log.fingerprint} {self.width}".encode()
         return key + self.parts["public"].tobytes()
 
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What it was made with, by the names of the environment's arguments."""
+        return {
+            "willingness": self.willingness_name,
+            "prior": self.prior_name,
+            "recommender": self.recommender_name,
+            **{name: getattr(self, name) for name in ("per_user", "width", *_CHOICES)},
+        }
+
     def title(self, item: int) -> str:
         return self.log.item_label(item)
 
 
 def resolve(dataset: str | World, variant: str = "clean", **of: Any) -> World:
-    """A world by name, or as it is.
+    """A world by name, or as it is, whatever ``of`` says.
 
     Args:
         dataset: a data set of :func:`recgym.data.names`, ``simulation``, ``simulation-50`` (50
@@ -211,13 +222,6 @@ def resolve(dataset: str | World, variant: str = "clean", **of: Any) -> World:
         ValueError: a choice that is unknown, or that the world does not have.
     """
     if isinstance(dataset, World):
-        for name in ("deselected", "holdout"):
-            default, own = getattr(World, name), getattr(dataset, name)
-            if (given := of.get(name, default)) not in (default, own):
-                raise ValueError(
-                    f"The world {dataset.name!r} has {name}={own!r}, and {given!r} was asked for. "
-                    f"Make another world: dataclasses.replace(world, {name}={given!r})."
-                )
         return dataset
     single(variant=variant, **of)
     return _resolved(dataset, variant, **of)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from recgym.envs.arguments import term_weights
+from recgym.envs.arguments import beside_world, term_weights
 from recgym.envs.data_valuation.state import Params
 from recgym.envs.single import RecEnv
 from recgym.envs.vector import RecVectorEnv
@@ -219,8 +219,12 @@ _OF_THE_WORLD = (
 def problem(dataset: Any, variant: str, split: str, **arguments: Any) -> DataValuation:
     """The rules for the environments' arguments."""
     from recgym.envs.data_valuation.dynamics import DataValuation
-    from recgym.envs.data_valuation.worlds import resolve
+    from recgym.envs.data_valuation.worlds import World, resolve
 
-    world = resolve(dataset, variant, **{name: arguments.pop(name) for name in _OF_THE_WORLD})
+    of = {name: arguments.pop(name) for name in _OF_THE_WORLD}
+    if isinstance(dataset, World):
+        given = {"variant": variant, **of}
+        beside_world(dataset.name, dataset.choices, given, DataValuationEnv)
+    world = resolve(dataset, variant, **of)
     weights = term_weights(arguments.pop("weights"))
     return DataValuation(world, Params(**arguments, weights=weights), split)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recgym.envs.arguments import flag, whole
+from recgym.envs.arguments import flag, plain, whole
 from recgym.envs.core import BatchState
 
 ACTIONS = ("select", "weigh")
@@ -59,6 +59,7 @@ class Params:
                 f"steps must be a multiple of measure_every, got {self.steps} and "
                 f"{self.measure_every}: the last batches would be paid nothing."
             )
+        plain(self)
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "weights": dict(self.weights)}

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from recgym.data import DataError, InteractionLog
 from recgym.data.planted import plant
 from recgym.data.splits import k_core, ratio
-from recgym.envs.arguments import number, single, whole
+from recgym.envs.arguments import number, plain, single, whole
 from recgym.envs.data_valuation.streams import Stream, batch_of
 from recgym.evaluators.influence import draw_negatives
 from recgym.evaluators.learner import Learner, Optimiser, Triplets, Weights
@@ -79,6 +79,7 @@ class World:
             if name != "validation_users" or self.validation_users is not None:
                 whole(name, getattr(self, name), least)
         number("noise_share", self.noise_share)
+        plain(self)
 
     def __deepcopy__(self, memo: dict) -> World:
         return self
@@ -96,6 +97,16 @@ class World:
         for rows in self.held_out or ():
             digest.update(np.ascontiguousarray(rows).tobytes())
         return digest.hexdigest()
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What it was made with, by the names of the environment's arguments."""
+        made = ("noise", "noise_share", "noise_draw", "backbone", "width", "warm_epochs")
+        return {
+            **{name: getattr(self, name) for name in (*made, "validation_users")},
+            "learning_rate": self.optimiser.learning_rate,
+            "weight_decay": self.optimiser.weight_decay,
+        }
 
     @property
     def _recipe(self) -> tuple[Any, ...]:
@@ -279,7 +290,7 @@ def _relative(counts: np.ndarray) -> np.ndarray:
 
 
 def resolve(dataset: str | Path | World, variant: str = "clean", **of: Any) -> World:
-    """A world by name, or as it is.
+    """A world by name, or as it is, whatever ``of`` says.
 
     Args:
         dataset: a data set of :func:`recgym.data.names`, the path of a user's own, or ``tiny``.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recgym.envs.arguments import number, whole
+from recgym.envs.arguments import flag, number, plain, whole
 from recgym.envs.core import BatchState
 
 RESPONSES = ("stochastic", "mean_field")
@@ -47,10 +47,12 @@ class Params:
         for name, known in (*choices, ("observation", OBSERVATIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}.")
+        for name in ("constrained", "time_aware"):
+            flag(name, getattr(self, name))
         for name in ("harm_weight", "budget"):
             number(name, getattr(self, name))
-        if not 0 <= self.harm_weight < np.inf:
-            raise ValueError(f"harm_weight must be at least 0 and finite, got {self.harm_weight}.")
+        if self.harm_weight < 0:
+            raise ValueError(f"harm_weight must be at least 0, got {self.harm_weight}.")
         if not 0 <= self.budget <= 1:
             raise ValueError(f"budget must lie in [0, 1], got {self.budget}.")
         if self.action == "item" and self.k != 1:
@@ -60,6 +62,7 @@ class Params:
                 'response="mean_field" consumes no single items: there is no history to observe. '
                 'Choose response="stochastic" or observation="profile".'
             )
+        plain(self)
 
     def to_dict(self) -> dict[str, Any]:
         return {**self.__dict__, "weights": dict(self.weights)}

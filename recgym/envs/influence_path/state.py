@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recgym.envs.arguments import number, whole
+from recgym.envs.arguments import number, plain, whole
 from recgym.envs.core import BatchState
 
 ACCEPTANCE = ("passive", "sampled")
@@ -56,6 +56,7 @@ class Params:
                 )
         else:
             object.__setattr__(self, "objective", _item_sets(self.objective))
+        plain(self)
 
     def to_dict(self) -> dict[str, Any]:
         values = {**self.__dict__, "weights": dict(self.weights)}

@@ -32,6 +32,8 @@ class Optimiser:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
         if not 0 <= self.weight_decay < np.inf:
             raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}.")
+        for name in ("learning_rate", "weight_decay", "epsilon"):  # 0 and np.float64 are as good
+            object.__setattr__(self, name, float(getattr(self, name)))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from recgym.envs.arguments import plain, whole
 from recgym.envs.data_valuation.measuring import of_users, ranked
 from recgym.envs.data_valuation.state import DIRECTIONS
 from recgym.envs.data_valuation.worlds import World
@@ -65,10 +66,10 @@ class Settings:
         for name, number in vars(self).items():
             if name == "shares" or (name == "deciding_users" and number is None):
                 continue
-            if number < least.get(name, 1):
-                raise ValueError(f"{name} must be at least {least.get(name, 1)}, got {number}.")
+            whole(name, number, least.get(name, 1))
         if not self.shares or not all(0 < share <= 1 for share in self.shares):
             raise ValueError(f"shares must be above 0 and at most 1, got {self.shares}.")
+        plain(self)
 
     @property
     def key(self) -> dict[str, Any]:
