@@ -220,3 +220,24 @@ def test_every_name_of_the_tables_is_known():
     assert all(set(names) <= set(TABLE) for names in TABLES.values())
     assert {f"drop_{name}" for name in VALUATIONS} <= known
     assert {valuation.BASE, valuation.BOUND} <= known
+
+
+def test_dvr_stands_beside_a_coin_in_its_valuators_place():
+    rng = np.random.default_rng(0)
+    coin, gain = rng.random(40), rng.random(40)
+    runs = {
+        name: [{f"test_{metric}": values for metric in valuation.BETTER}]
+        for name, values in {
+            "bpr": rng.random(40),
+            "coin": coin,
+            "dvr_loss": coin + gain,
+            "drop_dvr_loss": coin,  # drops and trains again: no coin does that
+            "drop_oracle": rng.random(40),
+        }.items()
+    }
+    frame = pd.DataFrame(valuation._recovered(runs))
+    over = frame[frame["metric"] == "over_coin_NDCG"]
+    assert list(over["method"]) == ["dvr_loss"]
+    assert over["value"].item() == pytest.approx(gain.mean())
+    del runs["coin"]
+    assert not pd.DataFrame(valuation._recovered(runs))["metric"].str.startswith("over").any()

@@ -102,7 +102,7 @@ WHILE_TRAINING = (
 )  # fmt: skip
 """Methods that weigh triplets while they train, and value no interaction for good; with them plain
 BPR for as many epochs as TIL-MI, whose first ones are plain."""
-BASE, BOUND = "bpr", "drop_oracle"
+BASE, BOUND, COIN = "bpr", "drop_oracle", "coin"
 FORMAT = 2  # of what is cached; change it with what all methods compute
 FORMATS: Mapping[str, int] = {
     "dvr": 2,
@@ -144,7 +144,8 @@ def methods(place: Place) -> Exhibit:
     """Tables 2 to 4: every method on the data as they are, with matrix factorisation.
 
     Diversity and fairness can be won by not learning: they stand beside accuracy, and beside the
-    recommender before its training. ``lead_…`` is over plain BPR, user by user.
+    recommender before its training. ``lead_…`` is over plain BPR, user by user; ``over_coin_…`` of
+    DVR over a coin in its valuator's place.
     """
     world = place.world()
     names = _known(world, TABLES.get(place.dataset, TABLE))
@@ -270,6 +271,7 @@ def _recovered(runs: Mapping[str, Sequence[Run]]) -> Iterable[Row]:
             yield {"method": name, "metric": metric, **_estimated(values)}
             lead = _lead(values, base)
             yield {"method": name, "metric": f"lead_{metric}", **lead}
+            yield from _over_coin(name, metric, runs)
             # without a lead of the oracle there is nothing to recover
             scale = bound if bound > 0 else np.nan
             share = {key: lead[key] / scale for key in ("value", "low", "high")}
@@ -293,6 +295,7 @@ def _table(
             yield {"method": name, "metric": metric, **_estimated(values)}
             lead = _lead(values, [run[key] for run in runs[BASE]])
             yield {"method": name, "metric": f"lead_{metric}", **lead}
+            yield from _over_coin(name, metric, runs)
         for metric in ("validation_NDCG", *COSTS):
             yield {"method": name, "metric": metric, **_estimated([run[metric] for run in mine])}
 
@@ -342,6 +345,13 @@ def _estimated(values: Sequence[np.ndarray]) -> Row:
 def _lead(values: Sequence[np.ndarray], base: Sequence[np.ndarray]) -> Row:
     """Mean lead over others, seed by seed and user by user, with its interval."""
     return _row(scoring.paired_difference(values, base), values)
+
+
+def _over_coin(name: str, metric: str, runs: Mapping[str, Sequence[Run]]) -> Iterable[Row]:
+    """Of what selects while it trains by a valuator: the lead over a coin in its place."""
+    if name.startswith("dvr") and COIN in runs:
+        mine, coins = ([run[f"test_{metric}"] for run in runs[which]] for which in (name, COIN))
+        yield {"method": name, "metric": f"over_coin_{metric}", **_lead(mine, coins)}
 
 
 def _row(e: scoring.Estimate, values: Sequence[np.ndarray]) -> Row:
