@@ -4,7 +4,8 @@
         [--repeats 7] [--out FILE.csv]
 
 All are measured in turn in one run. ``environment`` plays the first 49 batches of an episode, which
-end before the metric is measured; ``optimiser`` learns from the same batches without an environment
+end before the metric is measured, of a stream whose order and negatives are drawn already; ``environment, new
+streams`` draws those of another stream each time, as training does. ``optimiser`` learns from the same batches without an environment
 around them; ``torch`` does that with ``torch.optim.Adam`` on two ``nn.Embedding``, as it comes and
 with ``fused=True``, its fastest. ``valuation`` is the Shapley values of a batch of 4,096 by
 HarsanyiNet in its two layouts.
@@ -13,7 +14,8 @@ HarsanyiNet in its two layouts.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +35,11 @@ STEPS = 49
 PLAYERS = 4_096
 
 
-def environment(env: gym.Env, stream: int) -> Callable[[], None]:
+def environment(env: gym.Env, streams: Iterator[int]) -> Callable[[], None]:
     everything = np.ones(env.action_space.shape or 1, dtype=np.int8)
 
     def work() -> None:
-        env.reset(options={"stream": stream})
+        env.reset(options={"stream": next(streams)})
         for _ in range(STEPS):
             env.step(everything)
 
@@ -109,7 +111,8 @@ def main() -> None:
     problem = core.problem
     batches = [batch_of([problem.stream(0).batch(step)[0]]) for step in range(STEPS)]
     work = {
-        "environment": (environment(env, 0), STEPS),
+        "environment": (environment(env, repeat(0)), STEPS),
+        "environment, new streams": (environment(env, count(1)), STEPS),
         "optimiser": (optimiser(problem, batches), STEPS),
         "torch": (plain_torch(problem, batches, fused=False), STEPS),
         "torch, fused": (plain_torch(problem, batches, fused=True), STEPS),
@@ -118,6 +121,7 @@ def main() -> None:
     }
     ratios = {
         "seconds, environment / optimiser": ("optimiser", "environment"),
+        "seconds, environment, new streams / optimiser": ("optimiser", "environment, new streams"),
         "seconds, environment / torch": ("torch", "environment"),
         "seconds, environment / torch, fused": ("torch, fused", "environment"),
         "seconds, optimiser / torch": ("torch", "optimiser"),
