@@ -4,11 +4,11 @@
         [--repeats 7] [--out FILE.csv]
 
 All are measured in turn in one run. ``environment`` plays the first 49 batches of an episode, which
-end before the metric is measured, of a stream whose order and negatives are drawn already; ``environment, new
-streams`` draws those of another stream each time, as training does. ``optimiser`` learns from the same batches without an environment
-around them; ``torch`` does that with ``torch.optim.Adam`` on two ``nn.Embedding``, as it comes and
-with ``fused=True``, its fastest. ``valuation`` is the Shapley values of a batch of 4,096 by
-HarsanyiNet in its two layouts.
+end before the metric is measured, of a stream whose order and negatives are drawn already;
+``environment, new streams`` draws those of another stream each time, as training does.
+``optimiser`` learns from the same batches without an environment around them; ``torch`` does that
+with ``torch.optim.Adam`` on two ``nn.Embedding``, as it comes and with ``fused=True``, its fastest.
+``valuation`` is the Shapley values of a batch of 4,096 by HarsanyiNet in its two layouts.
 """
 
 from __future__ import annotations
