@@ -85,8 +85,8 @@ class RecParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         """Start an episode. Of ``options`` only the task's are read; PettingZoo passes others."""
         if seed is not None:
             self._generator = seeding.np_random(seed)[0]
-        options = mapping("options", options)
-        known = {key: options[key] for key in self.problem.task_keys if key in options}
+        asked = mapping("options", options)
+        known = {key: asked[key] for key in self.problem.task_keys if key in asked}
         given = {k: int(v[0]) for k, v in self.problem.given_tasks(known, 1).items()}
         task = self.problem.draw_task(self.np_random, given)
         self.state_now = self.problem.start([task], [self.np_random])

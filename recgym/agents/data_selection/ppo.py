@@ -8,14 +8,13 @@ split and plays for others.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recgym.agents.base import AgentConfig, AgentError, steps_to_learn
+from recgym.agents.base import AgentConfig, AgentError
 from recgym.agents.data_selection.selecting import SelectingAgent, everybody
-from recgym.agents.sb3.files import load_policy, save_policy
+from recgym.agents.sb3.learner import PolicyLearner
 from recgym.envs.data_selection.dynamics import DataSelection
 
 
@@ -48,7 +47,7 @@ class PPOConfig(AgentConfig):
             raise AgentError(f"gamma must lie in [0, 1], got {self.gamma}.")
 
 
-class PPOAgent(SelectingAgent):
+class PPOAgent(PolicyLearner, SelectingAgent):
     """Stable-Baselines3's PPO; reads influences where the environment shows them."""
 
     name = "ppo"
@@ -63,7 +62,7 @@ class PPOAgent(SelectingAgent):
                 f'ppo decides item by item. Make the environment with action="items", not '
                 f"{self.kind!r}."
             )
-        self.model = self.new_model(self.config.seed)
+        self.renew(self.config.seed)
 
     def world(self) -> DataSelection:
         """The training split, paid for what a move does to everybody."""
@@ -87,7 +86,7 @@ class PPOAgent(SelectingAgent):
         return PPO(
             SelectionPolicy,
             VecNormalize(VecMonitor(venv), norm_obs=False, gamma=c.gamma),
-            learning_rate=lambda left: c.learning_rate * left,
+            learning_rate=self.rate,
             n_steps=c.n_steps,
             batch_size=min(c.batch, c.n_steps * c.num_envs),
             n_epochs=c.epochs,
@@ -103,15 +102,6 @@ class PPOAgent(SelectingAgent):
             device="cpu",
         )
 
-    def learn(
-        self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
-    ) -> PPOAgent:
-        """Train anew; the default length is ``config.timesteps``."""
-        steps = steps_to_learn(total_timesteps, self.config.timesteps)
-        self.model = self.new_model(self.config.seed if seed is None else seed)
-        self.model.learn(steps, progress_bar=progress)
-        return self
-
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
         action, _ = self.model.predict(observation, deterministic=deterministic)
         return action.astype(np.int8)
@@ -121,14 +111,3 @@ class PPOAgent(SelectingAgent):
         policy = self.model.policy
         seen, _ = policy.obs_to_tensor(observation)
         return policy.get_distribution(seen).distribution.logits.detach().numpy()
-
-    def save(self, path: str | Path) -> None:
-        save_policy(self.model.policy, path)
-        super().save(path)
-
-    @classmethod
-    def load(cls, path: str | Path, env: Any) -> PPOAgent:
-        agent = super().load(path, env)
-        assert isinstance(agent, cls)
-        load_policy(agent.model.policy, path)
-        return agent

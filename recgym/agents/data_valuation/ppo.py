@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recgym.agents.base import AgentConfig, AgentError, steps_to_learn
+from recgym.agents.base import AgentConfig, AgentError
 from recgym.agents.data_valuation.valuing import ValuingAgent
-from recgym.agents.sb3.files import load_policy, save_policy
+from recgym.agents.sb3.learner import PolicyLearner
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class PPOConfig(AgentConfig):
             raise AgentError(f"gamma must lie in [0, 1], got {self.gamma}.")
 
 
-class PPOAgent(ValuingAgent):
+class PPOAgent(PolicyLearner, ValuingAgent):
     """Learns from rewards and the plain features of each sample, on the training streams."""
 
     name = "ppo"
@@ -52,9 +51,9 @@ class PPOAgent(ValuingAgent):
         super().__init__(env, config)
         if not self.selects:
             raise AgentError('ppo selects. Make the environment with action="select".')
-        self.model = self._new(self.config.seed)
+        self.renew(self.config.seed)
 
-    def _new(self, seed: int) -> Any:
+    def new_model(self, seed: int) -> Any:
         from stable_baselines3 import PPO
         from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
@@ -68,7 +67,7 @@ class PPOAgent(ValuingAgent):
         return PPO(
             SamplePolicy,
             venv,
-            learning_rate=lambda left: c.learning_rate * left,
+            learning_rate=self.rate,
             n_steps=c.steps,
             batch_size=c.batch,
             n_epochs=c.epochs,
@@ -79,15 +78,6 @@ class PPOAgent(ValuingAgent):
             device="cpu",
         )
 
-    def learn(
-        self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
-    ) -> PPOAgent:
-        """Train anew; the default length is ``config.timesteps``."""
-        steps = steps_to_learn(total_timesteps, self.config.timesteps)
-        self.model = self._new(self.config.seed if seed is None else seed)
-        self.model.learn(steps, progress_bar=progress)
-        return self
-
     def weights(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         import torch
 
@@ -95,14 +85,3 @@ class PPOAgent(ValuingAgent):
         with torch.no_grad():
             seen, _ = policy.obs_to_tensor(dict(observation))
             return policy.get_distribution(seen).distribution.probs.numpy()
-
-    def save(self, path: str | Path) -> None:
-        save_policy(self.model.policy, path)
-        super().save(path)
-
-    @classmethod
-    def load(cls, path: str | Path, env: Any) -> PPOAgent:
-        agent = super().load(path, env)
-        assert isinstance(agent, cls)
-        load_policy(agent.model.policy, path)
-        return agent

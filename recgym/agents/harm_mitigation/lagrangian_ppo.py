@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -65,7 +65,7 @@ class LagrangianPPO(PPOAgent):
 
     def learn(
         self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
-    ) -> LagrangianPPO:
+    ) -> Self:
         super().learn(total_timesteps, seed=seed, progress=progress)
         record = self.training_record
         record["prices"] = [round(float(price), 3) for price in np.array(record["prices"])[-10:]]

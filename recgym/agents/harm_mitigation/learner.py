@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from recgym.agents.base import AgentConfig, AgentError, steps_to_learn
+from recgym.agents.base import AgentConfig, AgentError
 from recgym.agents.harm_mitigation.stationary_agent import SlateAgent
+from recgym.agents.sb3.learner import PolicyLearner
 from recgym.envs.harm_mitigation.dynamics import HarmMitigation
 
+NORMALISATION = "normalisation.json"
 NORMALISED = ("profile", "inherent")
 
 
@@ -39,7 +40,7 @@ class LearnerConfig(AgentConfig):
             raise AgentError(f"gamma must lie in [0, 1], got {self.gamma}.")
 
 
-class Learner(SlateAgent):
+class Learner(PolicyLearner, SlateAgent):
     """A Stable-Baselines3 model with VecNormalize, trained on the training users.
 
     It learns from rewards and the observation; items are known by their vectors.
@@ -52,8 +53,11 @@ class Learner(SlateAgent):
     def __init__(self, env: Any, config: LearnerConfig | None = None):
         super().__init__(env, config)
         self.check_action()
+        self.renew(self.config.seed)
+
+    def renew(self, seed: int) -> None:
         self.vec_env = self.training_env()
-        self.model = self.new_model(self.config.seed)
+        super().renew(seed)
 
     def check_action(self) -> None:
         """Raises AgentError for a kind of action that the algorithm does not play."""
@@ -84,18 +88,6 @@ class Learner(SlateAgent):
         """A view of the rewards that it learns from."""
         return vec_env
 
-    @abstractmethod
-    def new_model(self, seed: int) -> Any:
-        """An untrained Stable-Baselines3 algorithm on ``self.vec_env``."""
-
-    def callback(self) -> Any:
-        """What Stable-Baselines3 calls while it learns."""
-        return None
-
-    def rate(self, left: float) -> float:
-        """The learning rate when this share of the training is left."""
-        return self.config.learning_rate * left
-
     @property
     def extractor(self) -> dict[str, Any]:
         """``policy_kwargs`` that every policy takes."""
@@ -115,12 +107,8 @@ class Learner(SlateAgent):
 
     def learn(
         self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
-    ) -> Learner:
-        """Train anew; the default length is ``config.timesteps``."""
-        steps = steps_to_learn(total_timesteps, self.config.timesteps)
-        self.vec_env = self.training_env()
-        self.model = self.new_model(self.config.seed if seed is None else seed)
-        self.model.learn(steps, callback=self.callback(), progress_bar=progress)
+    ) -> Self:
+        super().learn(total_timesteps, seed=seed, progress=progress)
         self.vec_env.training = False
         return self
 
@@ -130,31 +118,29 @@ class Learner(SlateAgent):
         return action
 
     def save(self, path: str | Path) -> None:
-        from recgym.models.store import write_json, write_tensors
+        from recgym.models.store import write_json
 
-        write_tensors(Path(path) / "policy.safetensors", self.model.policy.state_dict())
         means = getattr(self.vec_env, "obs_rms", {})
         numbers = {
             key: {"mean": rms.mean.tolist(), "var": rms.var.tolist(), "count": float(rms.count)}
             for key, rms in means.items()
         }
-        write_json(Path(path) / "normalisation.json", numbers)
+        write_json(Path(path) / NORMALISATION, numbers)
         super().save(path)
 
     @classmethod
-    def load(cls, path: str | Path, env: Any) -> Learner:
-        from recgym.models.store import StoreError, read_json, read_weights
+    def load(cls, path: str | Path, env: Any) -> Self:
+        from recgym.models.store import StoreError, read_json
 
         agent = super().load(path, env)
         assert isinstance(agent, cls)
-        file = Path(path) / "policy.safetensors"
+        file = Path(path) / NORMALISATION
         try:
-            agent.model.policy.load_state_dict(read_weights(file))
-            for key, values in read_json(Path(path) / "normalisation.json").items():
+            for key, values in read_json(file).items():
                 rms = agent.vec_env.obs_rms[key]
                 rms.mean, rms.var = np.array(values["mean"]), np.array(values["var"])
                 rms.count = values["count"]
-        except (RuntimeError, KeyError, TypeError) as error:
-            raise StoreError(f"{file} does not fit this agent's networks: {error}") from None
+        except (KeyError, TypeError) as error:
+            raise StoreError(f"{file} does not fit this agent's observations: {error}") from None
         agent.vec_env.training = False
         return agent

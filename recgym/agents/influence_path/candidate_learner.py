@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recgym.agents.base import AgentError, steps_to_learn
+from recgym.agents.base import AgentError
 from recgym.agents.influence_path.candidates import CandidateConfig, RandomCandidates
-from recgym.agents.sb3.files import load_policy, save_policy
+from recgym.agents.sb3.learner import PolicyLearner
 from recgym.envs.influence_path.dynamics import InfluencePath
 from recgym.wrappers.candidates import FEATURES, CandidateSet, VectorCandidateActions
 
@@ -36,7 +34,7 @@ class LearnerConfig(CandidateConfig):
                 raise AgentError(f"{name} must be at least 1, got {getattr(self, name)}.")
 
 
-class CandidateLearner(RandomCandidates):
+class CandidateLearner(PolicyLearner, RandomCandidates):
     """A Stable-Baselines3 model over :class:`recgym.wrappers.CandidateActions`.
 
     `learn` plays the training split of :meth:`world`; `predict` acts in any environment.
@@ -58,28 +56,11 @@ class CandidateLearner(RandomCandidates):
         self.vec_env = as_vec_env(VectorCandidateActions(training, c.k, c.pool, c.backbone))
         self.policy_kwargs = {"candidate_features": len(FEATURES), "width": c.width}
         self.monitored = VecMonitor(self.vec_env)
-        self.model = self.new_model(c.seed)
+        self.renew(c.seed)
 
     def world(self) -> InfluencePath:
         """Where it practises: with the environment's own user, on the training split."""
         return self.problem.for_split("train")
-
-    @abstractmethod
-    def new_model(self, seed: int) -> Any:
-        """An untrained Stable-Baselines3 algorithm on ``self.monitored``."""
-
-    def rate(self, left: float) -> float:
-        """The learning rate when this share of the training is left."""
-        return self.config.learning_rate * left
-
-    def learn(
-        self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
-    ) -> CandidateLearner:
-        """Train anew; the default length is ``config.timesteps``."""
-        steps = steps_to_learn(total_timesteps, self.config.timesteps)
-        self.model = self.new_model(self.config.seed if seed is None else seed)
-        self.model.learn(steps, progress_bar=progress)
-        return self
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
         found = self.build(observation)
@@ -91,14 +72,3 @@ class CandidateLearner(RandomCandidates):
         """(B,) the candidates taken; ``flat`` (B, D) is what the model sees of ``found``."""
         choice, _ = self.model.predict(flat, action_masks=found.legal, deterministic=deterministic)
         return choice
-
-    def save(self, path: str | Path) -> None:
-        save_policy(self.model.policy, path)
-        super().save(path)
-
-    @classmethod
-    def load(cls, path: str | Path, env: Any) -> CandidateLearner:
-        agent = super().load(path, env)
-        assert isinstance(agent, cls)
-        load_policy(agent.model.policy, path)
-        return agent
