@@ -91,7 +91,7 @@ FEWER = (
 TABLES: Mapping[str, Sequence[str]] = {"gowalla": FEWER}
 """Of data sets on which every method would take days; all others have TABLE."""
 BACKBONES = ("neumf", "lightgcn", "mgcf")
-OF_BACKBONES = ("bpr", "bpr_long", "til_mi", "dvr_ndcg")
+OF_BACKBONES = ("bpr", "bpr_long", "til_mi", "coin", "dvr_ndcg")
 VALUATIONS = (
     "random", "popularity", "cooccurrence", "loss", "dvr_loss_paper", "dvr_loss", "dvr_ndcg",
     "dvr_gain", "ppo", "alignment", "item_alignment", "dvr_alignment", "oracle",
