@@ -170,8 +170,20 @@ def test_alignment_tells_bought_clicks_from_true_ones():
 
 def test_dvr_that_learns_alignment_tells_bought_clicks_without_ids():
     env = gym.make(ID, show_embeddings=True, split="validation", steps=10)
-    agent = agents.make("dvr", env, advantage="alignment").learn(300, seed=0)
+    agent = agents.make("dvr", env, advantage="alignment", drawn=False).learn(300, seed=0)
     assert played(env, agent)["AUC"] > 0.75
+
+
+@pytest.mark.parametrize("name", ["dvr", "r_ce"])
+def test_what_is_defined_by_a_draw_is_drawn(name):
+    """A threshold would make plain BPR of R-CE, and drop all that shares a value in DVR."""
+    env, agent = made(name, ID, steps=10)
+    observation, _ = env.reset(seed=0)
+    batch = {key: np.asarray(value)[None] for key, value in observation.items()}
+    chance = agent.weights(batch)[0]
+    drawn = np.mean([agent.predict(observation, deterministic=True)[0] for _ in range(200)], axis=0)
+    assert np.abs(drawn - chance).max() < 0.2
+    assert np.abs(drawn - chance).mean() < 0.04
 
 
 def test_shapley_values_of_dvr_add_up_and_move_with_the_samples():

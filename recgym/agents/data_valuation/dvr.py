@@ -36,6 +36,8 @@ class DVRConfig(AgentConfig):
     weight_decay: float = 1e-3
     memory: float = 0.9
     """Of the running mean."""
+    drawn: bool = True
+    """Select with the chance ŵ, also where actions are to be deterministic; else from a half on."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,6 +95,7 @@ class DVR(ValuingAgent):
 
     def __init__(self, env: Any, config: DVRConfig | None = None):
         super().__init__(env, config)
+        self.draws = self.config.drawn
         self.valuator = self._new(self.config.seed)
 
     def _new(self, seed: int) -> Valuator:

@@ -27,6 +27,7 @@ class RCEAgent(ValuingAgent):
     """Weighs a sample by σ(x_ui − x_uj)^α = exp(−α ℓ); by chance, where it may only select."""
 
     name = "r_ce"
+    draws = True
     Config = RCEConfig
     config: RCEConfig  # pyright: ignore[reportIncompatibleVariableOverride]
 

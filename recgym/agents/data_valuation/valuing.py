@@ -16,12 +16,14 @@ class ValuingAgent(Agent):
     """Gives each sample of a batch a weight between 0 and 1.
 
     Where actions are selections, a weight is the probability of being selected; with
-    ``deterministic`` samples from a half on are.
+    ``deterministic`` samples from a half on are, unless ``draws``.
     """
 
     problem: DataValuation
     needs: tuple[str, ...] = ()
     """Observations that an environment shows only when asked to."""
+    draws: bool = False
+    """Whether the method is to draw, so that selections are drawn always, from ``config.seed``."""
 
     def __init__(self, env: Any, config: AgentConfig | None = None):
         super().__init__(env, config)
@@ -42,7 +44,7 @@ class ValuingAgent(Agent):
         weights = self.weights(observation)
         if not self.selects:
             return (2 * weights - 1).astype(np.float32)
-        if deterministic:
+        if deterministic and not self.draws:
             return (weights >= 0.5).astype(np.int8)
         return (self.rng.random(weights.shape) < weights).astype(np.int8)
 

@@ -81,6 +81,7 @@ TABLE = (
     "untrained", "bpr", "bpr_long", "wbpr", "aobpr",
     "pris_uniform", "pris_popularity", "pris_cluster", "pris_cluster_popularity",
     "t_ce", "r_ce", "til_ui", "til_mi", "coin",
+    "dvr_loss_paper", "dvr_ndcg_paper",
     "dvr_loss", "dvr_recall", "dvr_ndcg", "dvr_cc", "dvr_ild", "dvr_gini", "dvr_alignment",
     "drop_random", "drop_popularity", "drop_cooccurrence", "drop_loss",
     "drop_alignment", "drop_item_alignment",

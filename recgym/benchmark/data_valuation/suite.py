@@ -26,8 +26,10 @@ def methods() -> tuple[Entry, ...]:
     return (
         Entry("ppo", "ppo"),
         Entry("dvr", "dvr"),
+        Entry("dvr[from a half on]", "dvr", {"drawn": False}),
         Entry("dvr[gain]", "dvr", {"advantage": "gain"}),
         Entry("dvr[alignment]", "dvr", {"advantage": "alignment"}),
+        Entry("dvr[alignment, from a half on]", "dvr", {"advantage": "alignment", "drawn": False}),
         Entry("dvr[paper's layout]", "dvr", {"layout": "paper"}),
         Entry("alignment", "alignment"),
         Entry("alignment[items]", "alignment", {"of": "items"}),

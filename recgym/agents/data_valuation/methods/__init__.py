@@ -192,6 +192,8 @@ METHODS: Mapping[str, Method] = {
     "til_mi": til_mi,
     "coin": coin,
     **{f"dvr_{metric.lower()}": partial(dvr, metric=metric) for metric in DIRECTIONS},
+    "dvr_loss_paper": partial(dvr, metric="Loss", layout="paper"),
+    "dvr_ndcg_paper": partial(dvr, metric="NDCG", layout="paper"),
     "dvr_alignment": partial(dvr, metric="Loss", advantage="alignment"),
     **{f"drop_{valuation}": partial(dropped, valuation=valuation) for valuation in VALUATIONS},
 }
