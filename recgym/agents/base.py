@@ -115,7 +115,21 @@ class Agent(ABC):
 
     def reseed(self, seed: int | None = None) -> None:
         """Start the agent's own randomness again, from ``config.seed`` by default."""
-        self.rng = np.random.default_rng(self.config.seed if seed is None else seed)
+        self.rng = np.random.default_rng(self.seed_of(seed))
+
+    def seed_of(self, seed: int | None) -> int:
+        """The seed that is asked for, or the agent's own.
+
+        Raises:
+            AgentError: not a whole number of at least 0.
+        """
+        if seed is None:
+            return self.config.seed
+        try:
+            whole("seed", seed, least=0)
+        except ValueError as error:
+            raise AgentError(str(error)) from None
+        return int(seed)
 
     @property
     def privileged(self) -> bool:

@@ -33,7 +33,7 @@ def edges(source: Source, file: str) -> tuple[np.ndarray, np.ndarray]:
                 row = [int(field) for field in line.split()]
             except ValueError:
                 row = [-1]
-            if row and min(row) < 0:
+            if (row and not 0 <= min(row) <= max(row) < 2**63) or b"_" in line:
                 raise DataError(
                     f"{source.where(file)}, line {number}: expected whole numbers ≥ 0, a user and "
                     "items, separated by blanks. Fix or delete the line."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -145,6 +146,8 @@ class RecEnv(gym.Env):
 
 def check_snapshot(snapshot: dict[str, Any], fingerprint: str, rows: int) -> None:
     """Refuse a snapshot before anything is changed."""
+    if not isinstance(snapshot, Mapping) or not {"fingerprint", "state"} <= set(snapshot):
+        raise ValueError(f"A state must be what get_state() returned, got {type(snapshot)}.")
     if snapshot["fingerprint"] != fingerprint:
         raise ValueError("This state is of an environment with other data or parameters.")
     if len(snapshot["state"]) != rows:

@@ -99,6 +99,27 @@ def test_how_long_to_learn(name, steps):
         agent.learn(steps)
 
 
+@pytest.mark.parametrize("name", ["alignment", "dvr", "ppo"])
+def test_seeds_that_are_none(name):
+    _, agent = made(name)
+    for seed in (-1, 1.5, "0"):
+        with pytest.raises(AgentError, match="seed must be a whole number of at least 0"):
+            agent.learn(10, seed=seed)
+
+
+def test_a_valuator_that_diverges_is_told_of():
+    env = gym.make(TINY, **SHOWN)
+    agent = agents.make("dvr", env, learning_rate=1e30, episodes=20)
+    with pytest.raises(AgentError, match="diverged"):
+        agent.learn()
+    assert np.isfinite(agent.weights({"embeddings": np.ones((1, 48), np.float32)})).all()
+
+
+def test_ppo_standardises_at_least_two():
+    with pytest.raises(AgentError, match="must be at least 2"):
+        agents.make("ppo", gym.make(TINY), batch=1)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

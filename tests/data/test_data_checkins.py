@@ -55,6 +55,8 @@ def test_adjacency_lists(tmp_path):
         ),
         ({"train.txt": b"0 1\n0 x\n", "test.txt": b"0 2\n"}, r"train\.txt, line 2: expected whole"),
         ({"train.txt": b"0 1\n", "test.txt": b"0 -2\n"}, r"test\.txt, line 1: expected whole"),
+        ({"train.txt": b"0 1_000\n", "test.txt": b"0 2\n"}, r"train\.txt, line 1: expected whole"),
+        ({"train.txt": b"0 %d\n" % 2**63, "test.txt": b"0 2\n"}, r"line 1: expected whole"),
         ({"train.txt": b"0\n", "test.txt": b"0 2\n"}, r"train\.txt: there is no interaction"),
     ],
 )

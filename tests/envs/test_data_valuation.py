@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -12,11 +13,13 @@ import pytest
 import recgym  # noqa: F401
 from recgym.benchmark import exhibits
 from recgym.cli.bench import run_study
-from recgym.data import DataError
+from recgym.data import DataError, InteractionLog
+from recgym.envs.data_valuation import streams
 from recgym.envs.data_valuation.measuring import ranked, separation
 from recgym.envs.data_valuation.state import DIRECTIONS
 from recgym.envs.data_valuation.tiny import tiny_world
 from recgym.envs.data_valuation.worlds import World, resolve
+from recgym.evaluators.learner import Optimiser
 from recgym.testing import MODES, check_vector_equals_single
 
 ID, TINY = "recgym/DataValuation-v0", "recgym/DataValuationTiny-v0"
@@ -338,6 +341,32 @@ class TestOwnData:
             gym.make(ID, dataset="nowhere")
 
 
+class TestEpochs:
+    def test_rows_side_by_side_draw_each_epoch_once(self, monkeypatch):
+        """Also where they are more than room is made for, and cross into their next epochs."""
+        monkeypatch.setattr(streams, "ROOM", 0)
+        world = resolve("ml-latest-small", noise=None, warm_epochs=0, width=2)
+        world = replace(world, name="fresh")
+        drawn = []
+        made = streams.Epochs._drawn
+        monkeypatch.setattr(
+            streams.Epochs, "_drawn", lambda self, *key: drawn.append(key) or made(self, *key)
+        )
+        size = len(world.rows[0]) // 2
+        env = gym.make_vec(ID, num_envs=5, dataset=world, batch=size, steps=4, k=1)
+        env.reset(seed=0)
+        for _ in range(3):
+            env.step(np.ones((5, size), dtype=np.int8))
+        assert len(drawn) == len(set(drawn)) == 10
+        assert len(world.epochs._kept) <= 10
+
+    def test_what_is_dropped_comes_again(self):
+        world = resolve("ml-latest-small", noise=None, warm_epochs=0)
+        first = streams.Epochs(world)(3, 1)
+        again = streams.Epochs(world)(3, 1)
+        assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
 class TestBadInput:
     @pytest.mark.parametrize(
         ("settings", "message"),
@@ -380,6 +409,57 @@ class TestBadInput:
         env.reset(seed=0)
         with pytest.raises(ValueError, match="outside"):
             env.unwrapped.step(np.full(8, bad, dtype=np.float32))
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"held_out": (np.arange(300) % 9 == 0, np.arange(300) % 7 == 0)}, "row numbers"),
+            ({"held_out": (np.arange(30), np.arange(20, 50))}, "in one of them once"),
+            ({"held_out": (np.arange(30), np.array([10**6]))}, r"lie in 0\.\."),
+            ({"held_out": 5}, "row numbers"),
+            ({"optimiser": None}, "optimiser must be of type Optimiser"),
+            ({"log": None}, "log must be of type InteractionLog"),
+        ],
+    )
+    def test_worlds_that_leak_or_mean_nothing(self, change, message):
+        world = resolve("ml-latest-small", noise=None, warm_epochs=0)
+        with pytest.raises(ValueError, match=message):
+            replace(world, **change)
+
+    def test_repeated_pairs(self):
+        log = resolve("ml-latest-small", noise=None).log
+        twice = InteractionLog.from_columns("twice", [0, 0, 1], [1, 1, 0], order=[0, 1, 2])
+        with pytest.raises(DataError, match="more than once"):
+            World("twice", twice)
+        assert World("once", log).log is log
+
+    @pytest.mark.parametrize("betas", [(0.9,), (2.0, 0.9), (0.9, -1.0)])
+    def test_betas(self, betas):
+        with pytest.raises(ValueError, match="betas must be two numbers"):
+            Optimiser(betas=betas)
+
+    def test_what_was_made_before_makes_no_difference(self):
+        for name in ("validation_users", "width", "warm_epochs"):
+            resolve("ml-latest-small", **{name: 3})
+            with pytest.raises(ValueError, match=f"{name} must be a whole number"):
+                resolve("ml-latest-small", **{name: 3.0})
+
+    def test_ratings_of_another_scale(self, tmp_path):
+        rows = [f"{u},{i},0.5" for u in range(20) for i in range(20)]
+        (tmp_path / "own.csv").write_text("\n".join(["user,item,rating", *rows]))
+        with pytest.raises(DataError, match="too few ratings of at least 4, 0 of 400"):
+            gym.make(ID, dataset=str(tmp_path / "own.csv"))
+        with pytest.raises(ValueError, match="It has: raw, clean, paper"):
+            gym.make(ID, dataset=str(tmp_path / "own.csv"), variant="foo")
+        with pytest.raises(DataError, match="does not exist"):
+            gym.make(ID, dataset=str(tmp_path / "none.csv"))
+
+    def test_what_is_no_state(self):
+        env = gym.make(TINY).unwrapped
+        env.reset(seed=0)
+        for bad in (None, {}, 5):
+            with pytest.raises(ValueError, match="what get_state"):
+                env.set_state(bad)
 
     def test_states_of_another_recommender(self):
         env, other = (gym.make(TINY, backbone=b).unwrapped for b in ("mf", "lightgcn"))

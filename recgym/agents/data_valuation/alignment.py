@@ -71,7 +71,7 @@ class AlignmentAgent(ValuingAgent):
             measure_every=batches,
         )
         watched = DataValuation(self.problem.world, params, "train")
-        rng = np.random.default_rng(self.config.seed if seed is None else seed)
+        rng = np.random.default_rng(self.seed_of(seed))
         shown = SHOWN[self.config.of]
         self.values = gathered(watched, lambda seen: seen[shown], batches, rng)
         return self

@@ -128,7 +128,7 @@ class DVR(ValuingAgent):
         Args:
             watch: called with φ (1, n) and the losses (1, n) of each batch.
         """
-        seed = self.config.seed if seed is None else seed
+        seed = self.seed_of(seed)
         steps = steps_to_learn(total_timesteps, self.config.episodes * self.problem.params.steps)
         self.valuator = self._new(seed)
         aligned = self.config.advantage == "alignment"
@@ -173,6 +173,9 @@ class DVR(ValuingAgent):
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+        if not all(bool(part.isfinite().all()) for part in self.valuator.parameters()):
+            self.valuator = self._new(seed)
+            raise AgentError("dvr's valuator has diverged. Choose a smaller learning_rate.")
         return self
 
     def save(self, path: str | Path) -> None:

@@ -33,6 +33,8 @@ class PPOConfig(AgentConfig):
         for name in ("timesteps", "num_envs", "steps", "batch", "epochs", "width"):
             if getattr(self, name) < 1:
                 raise AgentError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if self.batch < 2 or self.num_envs * self.steps < 2:
+            raise AgentError("batch, and num_envs × steps, must be at least 2: PPO standardises.")
         if not 0 < self.learning_rate < np.inf:
             raise AgentError(f"learning_rate must be positive, got {self.learning_rate}.")
         if not 0 <= self.gamma <= 1:

@@ -146,7 +146,7 @@ class IRNAgent(Agent):
 
         from recgym.models.irn_training import IRNProgress, fit_irn
 
-        seed = self.config.seed if seed is None else seed
+        seed = self.seed_of(seed)
         bar = tqdm(total=self.config.epochs, disable=not progress, desc="irn", unit="epoch")
 
         def report(now: IRNProgress) -> None:

@@ -42,7 +42,7 @@ class PolicyLearner(Agent):
     ) -> Self:
         """Train anew; the default length is ``config.timesteps``."""
         steps = steps_to_learn(total_timesteps, self.config.timesteps)
-        self.renew(self.config.seed if seed is None else seed)
+        self.renew(self.seed_of(seed))
         self.model.learn(steps, callback=self.callback(), progress_bar=progress)
         return self
 

@@ -37,7 +37,8 @@ def signal(
         ``oracle``, ``random``, ``deviation`` of the reward of selections by coin, and ``value``,
         (oracle − random) / deviation, with its 95 % bootstrap interval over streams.
     """
-    params = Params(metric=metric, steps=measure_every, measure_every=measure_every)
+    batch, k = min(Params.batch, len(world.rows[0])), min(Params.k, world.log.n_items)
+    params = Params(metric, k, measure_every, steps=measure_every, batch=batch)
     problem = DataValuation(world, params, "validation")
     share = float(world.rows[2].mean())
     rng = np.random.default_rng(seed)

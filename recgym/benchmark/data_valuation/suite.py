@@ -57,7 +57,7 @@ def suite(dataset: str | None = None, variant: str = "clean", *, quick: bool = F
         metrics=METRICS,
         main="return",
         unit="stream",
-        env_kwargs={**where(dataset, variant), **shown},
+        env_kwargs={**where(dataset, variant), **fitting(dataset, variant), **shown},
         prepare=prepare,
     )
     return replace(found, seeds=(0,)) if quick else found
@@ -67,6 +67,24 @@ def where(dataset: str | None, variant: str) -> dict[str, str]:
     """Arguments of the environment for a data set; none for the default."""
     found = {} if dataset in (None, DEFAULT) else {"dataset": str(dataset)}
     return found if variant == "clean" else {**found, "variant": variant}
+
+
+def fitting(dataset: str | None, variant: str) -> dict[str, int]:
+    """``batch`` and ``k`` for a user's own data that are too few for the environment's.
+
+    Raises:
+        DataError: data that cannot be read, or are too few for a split.
+    """
+    from recgym.data.own import is_path
+    from recgym.envs.data_valuation.state import Params
+    from recgym.envs.data_valuation.worlds import resolve
+
+    if not is_path(dataset):
+        return {}
+    assert dataset is not None
+    world = resolve(dataset, variant)
+    most = {"batch": len(world.rows[0]), "k": world.log.n_items}
+    return {name: size for name, size in most.items() if size < getattr(Params(), name)}
 
 
 def prepare(suite: Suite, tell: Callable[[str, str, float], None]) -> None:

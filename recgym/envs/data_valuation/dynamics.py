@@ -117,6 +117,7 @@ class DataValuation(Problem[State]):
         place = tuple(zip(state.stream.tolist(), state.step.tolist(), strict=True))
         latest, made = self._latest  # asked for when it is seen, learnt from and told of
         if place != latest:
+            self.world.epochs.rows = len(place)
             found = [self.stream(stream).batch(step) for stream, step in place]
             triplets, rows = zip(*found, strict=True)
             made = batch_of(list(triplets)), np.stack(rows)

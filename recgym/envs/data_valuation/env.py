@@ -74,9 +74,10 @@ class DataValuationEnv(RecEnv):
     The final `info["metrics"]`, at any time `env.unwrapped.metrics()`, on validation data: `Loss`,
     `Recall`, `NDCG`, `Gini` of lists of `k`, where there are categories `CC` and `ILD`; `kept`,
     `return`, `length`; `AUC`, how well the weights told true from planted interactions (.5 is
-    chance). On test data, with the prefix `test_`, after
-    `reset(options={"report_test": True})` only. `info["planted"]` of each step labels the batch of
-    the step: for analysis, and in no observation.
+    chance). Users without validation items are left out;
+    `env.unwrapped.problem.world.unmeasured` is their number. On test data, with the prefix
+    `test_`, after `reset(options={"report_test": True})` only. `info["planted"]` of each step
+    labels the batch of the step: for analysis, and in no observation.
 
     ## Arguments
     - `dataset="ml-latest-small"`: another data set, the path of your own, `"tiny"`, or a `World`,

@@ -13,9 +13,10 @@ import scipy.sparse as sp
 
 from recgym.data import DataError, InteractionLog
 from recgym.data.planted import plant
+from recgym.data.selection_split import first_events, first_rows
 from recgym.data.splits import k_core, ratio
 from recgym.envs.arguments import number, plain, single, whole
-from recgym.envs.data_valuation.streams import Stream, batch_of
+from recgym.envs.data_valuation.streams import Epochs, Stream, batch_of
 from recgym.evaluators.influence import draw_negatives
 from recgym.evaluators.learner import Learner, Optimiser, Triplets, Weights
 from recgym.models.arrays import kept
@@ -52,9 +53,13 @@ class World:
         width: d.
         warm_epochs: plain BPR before an episode starts.
         warm_batch: its batches.
-        held_out: rows of the log for validation and for the test; None splits at random.
+        held_out: numbers of the log's rows for validation and for the test; None splits at random.
         validation_users: whose validation interactions are measured, so many drawn once; None for
             all. Ranking costs users × items. The other users' are in no training part either.
+
+    Raises:
+        ValueError: an unknown choice, or a size that is out of range.
+        DataError: pairs that are in the log more than once, rows that cannot be held out.
     """
 
     name: str
@@ -79,7 +84,34 @@ class World:
             if name != "validation_users" or self.validation_users is not None:
                 whole(name, getattr(self, name), least)
         number("noise_share", self.noise_share)
+        for name, kind in (("log", InteractionLog), ("optimiser", Optimiser)):
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(
+                    f"{name} must be of type {kind.__name__}, got {getattr(self, name)!r}."
+                )
         plain(self)
+        if len(first_rows(self.log)) < len(self.log):
+            raise DataError(
+                f"{self.name}: the log holds (user, item) pairs more than once. Keep the first of "
+                "each, as recgym.data.selection_split.first_events does."
+            )
+        self._check_held_out()
+
+    def _check_held_out(self) -> None:
+        if self.held_out is None:
+            return
+        try:
+            validation, test = (np.asarray(rows) for rows in self.held_out)
+        except (TypeError, ValueError):
+            validation = test = np.empty(0)
+        rows = np.concatenate([validation.ravel(), test.ravel()])
+        if rows.dtype.kind not in "iu" or len(np.unique(rows)) < len(rows):
+            raise DataError(
+                f"{self.name}: held_out must be two arrays of row numbers, each row in one of them "
+                "once: (validation, test). np.flatnonzero makes them of a mask."
+            )
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self.log):
+            raise DataError(f"{self.name}: held_out must lie in 0..{len(self.log) - 1}.")
 
     def __deepcopy__(self, memo: dict) -> World:
         return self
@@ -124,8 +156,8 @@ class World:
         for part, what in zip(found, ("training", "validation", "test"), strict=True):
             if len(part) == 0:
                 raise DataError(
-                    f"{self.name}: no user has enough items for a {what} part. Give users of at "
-                    "least five items."
+                    f"{self.name}: no user has enough items for a {what} part. Users of ten "
+                    "items or more have all three."
                 )
         return found[0], found[1], found[2]
 
@@ -139,6 +171,11 @@ class World:
         rng = np.random.default_rng([SPLIT_SEED, 4])
         drawn = rng.choice(users, self.validation_users, replace=False)
         return part.keep(np.isin(part.user, drawn))
+
+    @property
+    def unmeasured(self) -> int:
+        """Users who are not measured: without validation items, or not drawn."""
+        return self.log.n_users - len(np.unique(self.measured.user))
 
     @functools.cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -279,6 +316,11 @@ class World:
         negative = draw_negatives(user, known, self.log.n_items, rng)
         return batch_of([(user, item, negative)])
 
+    @functools.cached_property
+    def epochs(self) -> Epochs:
+        """Of all streams."""
+        return Epochs(self)
+
     def stream(self, number: int, batch: int) -> Stream:
         """The ``number``-th order of the training data, in batches."""
         return Stream(self, number, batch)
@@ -308,9 +350,12 @@ def resolve(dataset: str | Path | World, variant: str = "clean", **of: Any) -> W
     if not isinstance(dataset, str | Path):
         raise ValueError(f"dataset must be a name, a path or a World, got {dataset!r}.")
     single(variant=variant, **of)
-    for name in ("noise_share", "learning_rate", "weight_decay"):
+    for name in ("noise_share", "learning_rate", "weight_decay"):  # before a cache finds equals
         if name in of:
             number(name, of[name])
+    for name, least in _LEAST.items():
+        if of.get(name) is not None:
+            whole(name, of[name], least)
     return _resolved(str(dataset), variant, **of)
 
 
@@ -353,6 +398,8 @@ def _log(dataset: str, variant: str) -> InteractionLog:
     from recgym.data import paper
     from recgym.data.own import is_path, resolve_log
 
+    if is_path(dataset) and variant not in ("raw", "clean", "paper"):
+        raise ValueError(f"{dataset} has no variant {variant!r}. It has: raw, clean, paper.")
     if variant == "paper" and is_path(dataset):
         return paper.valuation(resolve_log(dataset, "raw"), prepared=False)
     return resolve_log(dataset, variant)
@@ -363,8 +410,14 @@ def positives(log: InteractionLog) -> InteractionLog:
 
     Logs without ratings are taken as they are: the paper's are selected already.
     """
-    from recgym.data.selection_split import first_events
-
     if log.rating is None:
         return first_events(log)
-    return k_core(first_events(log.keep(log.rating >= LIKED)), CORE)
+    liked = log.rating >= LIKED
+    try:
+        return k_core(first_events(log.keep(liked)), CORE)
+    except DataError:
+        raise DataError(
+            f"{log.name}: too few ratings of at least {LIKED:g}, {liked.sum()} of {len(log)}: no "
+            f"users and items have {CORE} each. Bring other scales to 1..5, or leave the column of "
+            "ratings out, so that every event counts."
+        ) from None

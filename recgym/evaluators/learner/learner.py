@@ -30,6 +30,8 @@ class Optimiser:
         for name in ("learning_rate", "epsilon"):
             if not 0 < getattr(self, name) < np.inf:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must be two numbers in [0, 1), got {self.betas!r}.")
         if not 0 <= self.weight_decay < np.inf:
             raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}.")
         for name in ("learning_rate", "weight_decay", "epsilon"):  # 0 and np.float64 are as good
