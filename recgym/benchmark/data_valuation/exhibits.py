@@ -95,7 +95,8 @@ BACKBONES = ("neumf", "lightgcn", "mgcf")
 OF_BACKBONES = ("bpr", "bpr_long", "til_mi", "coin", "dvr_ndcg")
 VALUATIONS = (
     "random", "popularity", "cooccurrence", "loss", "dvr_loss_paper", "dvr_loss", "dvr_recall",
-    "dvr_ndcg", "dvr_cc", "dvr_ild", "dvr_gini", "dvr_gain", "ppo", "alignment", "item_alignment", "dvr_alignment", "oracle",
+    "dvr_ndcg", "dvr_cc", "dvr_ild", "dvr_gini", "dvr_gain", "ppo", "alignment", "item_alignment",
+    "dvr_alignment", "oracle",
 )  # fmt: skip
 WHILE_TRAINING = (
     "bpr_long", "t_ce", "r_ce", "til_ui", "til_mi", "coin", "dvr_loss", "dvr_ndcg",
