@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from sklearn.metrics import ndcg_score
+from sklearn.metrics import (
+    label_ranking_average_precision_score,
+    ndcg_score,
+    precision_recall_fscore_support,
+)
 
 from recgym.evaluators import ranking
 
@@ -77,6 +81,28 @@ def test_ndcg_against_an_independent_library(k):
         for u in report.users
     ]
     np.testing.assert_allclose(report.ndcg(), expected)
+
+
+@pytest.mark.parametrize("k", [1, 5, 20, 48])
+def test_lists_against_an_independent_library(k):
+    """Recall, precision and F1 of lists; MRR where there is a single wanted item."""
+    scores, train, test, _ = world(2)
+    report = rank(scores, train, test, k)
+    wanted = (test & ~train)[report.users]
+    listed = np.zeros_like(wanted)
+    np.put_along_axis(listed, report.lists, True, axis=1)
+    for user, (true, given) in enumerate(zip(wanted, listed, strict=True)):
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            true, given, average="binary", zero_division=0
+        )
+        assert report.precision()[user] == pytest.approx(precision)
+        assert report.recall()[user] == pytest.approx(recall)
+        assert report.f1()[user] == pytest.approx(f1)
+    single = np.eye(U, N, dtype=bool)
+    found = rank(scores, np.zeros_like(train), single, N).mrr()
+    expected = [label_ranking_average_precision_score(single[u : u + 1], scores[u : u + 1])
+                for u in range(U)]  # fmt: skip
+    np.testing.assert_allclose(found, expected)
 
 
 def test_categories_and_gini_by_hand():
