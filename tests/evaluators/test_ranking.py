@@ -89,9 +89,7 @@ def test_lists_against_an_independent_library(k):
     scores, train, test, _ = world(2)
     report = rank(scores, train, test, k)
     wanted = (test & ~train)[report.users]
-    listed = np.zeros(
-        (len(wanted), N + 1), dtype=bool
-    )  # N pads lists of who has too few items left
+    listed = np.zeros_like(wanted)
     np.put_along_axis(listed, report.lists, True, axis=1)
     for user, (true, given) in enumerate(zip(wanted, listed, strict=True)):
         precision, recall, f1, _ = precision_recall_fscore_support(
