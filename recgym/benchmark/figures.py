@@ -16,6 +16,7 @@ INK, SOFT, FAINT = "#1c2430", "#5d6878", "#e3e7ec"
 # Okabe and Ito's colours, which the colour-blind can tell apart, and greys for what is left
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1c2430", "#9aa6b5")
 MARKERS = "osD^vPX*"
+FEW = 6  # values of an axis that are all its ticks
 
 
 def study_figure(study: Study, agents: Any) -> Any:
@@ -87,14 +88,20 @@ def levels(
 
 
 def spread(axis: Any, values: np.ndarray) -> None:
-    """A logarithmic axis for values of several magnitudes, linear up to the first beside 0."""
+    """A logarithmic axis for values of several magnitudes, linear up to the first beside 0.
+
+    A few values are its ticks.
+    """
     positive = values[values > 0]
-    if values.min() < 0 or not len(positive) or positive.max() / positive.min() <= 20:
-        return
-    if values.min() > 0:
-        axis.set_xscale("log")
-    else:
-        axis.set_xscale("symlog", linthresh=positive.min())
+    if values.min() >= 0 and len(positive) and positive.max() / positive.min() > 20:
+        if values.min() > 0:
+            axis.set_xscale("log")
+        else:
+            axis.set_xscale("symlog", linthresh=positive.min())
+    few = np.unique(values)
+    if len(few) <= FEW:
+        axis.set_xticks(few, [f"{value:g}" for value in few])
+        axis.set_xticks([], minor=True)
 
 
 def dots(means: Any, metrics: Sequence[Metric], settings: Sequence[str]) -> Any:

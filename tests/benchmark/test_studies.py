@@ -190,3 +190,11 @@ def test_settings_of_several_magnitudes_are_spread(values, scale):
     axis = Figure().subplots()
     figures.spread(axis, np.array(values, dtype=float))
     assert axis.get_xscale() == scale
+    assert list(axis.get_xticks()) == sorted(set(values))
+    assert len(axis.get_xticks(minor=True)) == 0
+
+
+def test_many_settings_have_ticks_of_their_own():
+    axis = Figure().subplots()
+    figures.spread(axis, np.arange(40.0))
+    assert len(axis.get_xticks()) < 40
