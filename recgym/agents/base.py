@@ -78,12 +78,15 @@ def steps_to_learn(total_timesteps: int | None, usual: int) -> int:
     Raises:
         AgentError: not a whole number of at least 1.
     """
+    return usual if total_timesteps is None else _whole("total_timesteps", total_timesteps, 1)
+
+
+def _whole(name: str, value: Any, least: int) -> int:
     try:
-        if total_timesteps is not None:
-            whole("total_timesteps", total_timesteps)
+        whole(name, value, least)
     except ValueError as error:
         raise AgentError(str(error)) from None
-    return usual if total_timesteps is None else int(total_timesteps)
+    return int(value)
 
 
 def problem_of(env: Any) -> Problem:
@@ -123,13 +126,7 @@ class Agent(ABC):
         Raises:
             AgentError: not a whole number of at least 0.
         """
-        if seed is None:
-            return self.config.seed
-        try:
-            whole("seed", seed, least=0)
-        except ValueError as error:
-            raise AgentError(str(error)) from None
-        return int(seed)
+        return self.config.seed if seed is None else _whole("seed", seed, 0)
 
     @property
     def privileged(self) -> bool:

@@ -22,6 +22,18 @@ def first_events(log: InteractionLog) -> InteractionLog:
     return log.keep(first_rows(log))
 
 
+def check_pairs(name: str, log: InteractionLog) -> None:
+    """
+    Raises:
+        DataError: a (user, item) pair stands in the log more than once.
+    """
+    if len(first_rows(log)) < len(log):
+        raise DataError(
+            f"{name}: the log holds (user, item) pairs more than once. Keep the first of each, as "
+            "recgym.data.selection_split.first_events does."
+        )
+
+
 def subsample(log: InteractionLog, n_users: int, seed: int) -> InteractionLog:
     """At most ``n_users`` users, drawn uniformly from those with events, codes made dense.
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recgym.data import DataError, InteractionLog, LeaveTwoOut, subsample, willingness
-from recgym.data.selection_split import first_rows
+from recgym.data.selection_split import check_pairs
 from recgym.envs.arguments import single, whole
 from recgym.envs.data_selection.game import HOLDOUTS, SPLIT_SEED, SPLITS, Game
 from recgym.envs.data_selection.recommenders import RECOMMENDERS
@@ -102,11 +102,7 @@ class World:
         for name in ("per_user", "width"):
             whole(name, getattr(self, name))
         self._check_parts()
-        if len(first_rows(self.log)) < len(self.log):
-            raise DataError(
-                f"{self.name}: the log holds (user, item) pairs more than once. Keep the first of "
-                "each, as recgym.data.selection_split.first_events does."
-            )
+        check_pairs(self.name, self.log)
         if self.simulated is not None:
             willingness.check(self.simulated.willingness, self.log)
 

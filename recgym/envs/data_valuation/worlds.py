@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from recgym.data import DataError, InteractionLog
 from recgym.data.planted import plant
-from recgym.data.selection_split import first_events, first_rows
+from recgym.data.selection_split import check_pairs, first_events
 from recgym.data.splits import k_core, ratio
 from recgym.envs.arguments import number, plain, single, whole
 from recgym.envs.data_valuation.streams import Epochs, Stream, batch_of
@@ -90,11 +90,7 @@ class World:
                     f"{name} must be of type {kind.__name__}, got {getattr(self, name)!r}."
                 )
         plain(self)
-        if len(first_rows(self.log)) < len(self.log):
-            raise DataError(
-                f"{self.name}: the log holds (user, item) pairs more than once. Keep the first of "
-                "each, as recgym.data.selection_split.first_events does."
-            )
+        check_pairs(self.name, self.log)
         self._check_held_out()
 
     def _check_held_out(self) -> None:
