@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from recgym.data.log import DataError, InteractionLog
+from recgym.data.log import InteractionLog
 from recgym.data.registry import load, names
 from recgym.data.splits import k_core
 
@@ -23,8 +23,6 @@ def resolve_log(dataset: str | Path | InteractionLog, variant: str) -> Interacti
     if not isinstance(dataset, str | Path):
         raise ValueError(f"dataset must be a name, a path or an InteractionLog, got {dataset!r}.")
     if not is_path(dataset):
-        if str(dataset) not in names() and ("/" in str(dataset) or Path(dataset).suffix):
-            raise DataError(f"{dataset} does not exist, and no data set has that name.")
         return load(str(dataset), variant=variant)
     if variant not in ("raw", "clean"):
         raise ValueError(f"{dataset} has no variant {variant!r}. It has: raw, clean.")

@@ -212,7 +212,7 @@ def info(name: str) -> Dataset:
     if name not in DATASETS:
         raise DataError(
             f"No data set is called {name!r}. Known: {', '.join(DATASETS)}. "
-            "Your own files: recgym.data.read(PATH)."
+            "Your own files: recgym.data.read(PATH), or a path that exists, where one is taken."
         )
     return DATASETS[name]
 

@@ -451,7 +451,7 @@ class TestBadInput:
             gym.make(ID, dataset=str(tmp_path / "own.csv"))
         with pytest.raises(ValueError, match="It has: raw, clean, paper"):
             gym.make(ID, dataset=str(tmp_path / "own.csv"), variant="foo")
-        with pytest.raises(DataError, match="does not exist"):
+        with pytest.raises(DataError, match="or a path that exists"):
             gym.make(ID, dataset=str(tmp_path / "none.csv"))
 
     def test_what_is_no_state(self):
