@@ -341,6 +341,14 @@ class TestOwnData:
             gym.make(ID, dataset="nowhere")
 
 
+def test_users_who_are_not_measured_are_counted():
+    world = resolve("ml-latest-small", noise=None, warm_epochs=0)
+    without = sum(not len(world.parts[1].items_of(user)) for user in range(world.log.n_users))
+    assert world.unmeasured == without > 0
+    few = resolve("ml-latest-small", noise=None, warm_epochs=0, validation_users=10)
+    assert few.unmeasured == world.log.n_users - 10
+
+
 class TestEpochs:
     def test_rows_side_by_side_draw_each_epoch_once(self, monkeypatch):
         """Also where they are more than room is made for, and cross into their next epochs."""
