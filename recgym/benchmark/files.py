@@ -31,6 +31,7 @@ IDENTITY = (
     "seed",
     "timesteps",
     "tasks",
+    "every",
     "split",
     "train_seed",
     "train_env",
@@ -175,6 +176,7 @@ def _split(path: Path) -> tuple[dict[str, Any], str]:
             path,
             f"schema {header.get('schema')!r}, this recgym reads {SCHEMA}; run the bench again",
         )
+    header.setdefault("every", 1)  # files from before there was a choice
     if missing := [key for key in REQUIRED if key not in header]:
         raise _refusal(path, f"its first line lacks {', '.join(missing)}", damaged=True)
     return header, body

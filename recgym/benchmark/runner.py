@@ -32,6 +32,7 @@ def run(
     label: str | None = None,
     timesteps: int | None = None,
     tasks: int | None = None,
+    every: int = 1,
     split: str = "test",
     suite: str = "",
     train_seed: int | None = None,
@@ -51,6 +52,7 @@ def run(
         label: name in tables; the agent's name where it is None.
         timesteps: environment steps of training; None is the agent's own default.
         tasks: number of evaluation tasks, the first ones; None is all.
+        every: only each so many-th evaluation task counts, the first, the ``every + 1``-th, ...
         split: what the agent is judged on, ``"test"`` or ``"validation"``.
         suite: name of the suite the run belongs to.
         train_seed: of learning alone, where it is not ``seed``.
@@ -74,6 +76,7 @@ def run(
         env_kwargs=dict(env_kwargs or {}),
         timesteps=timesteps,
         tasks=tasks,
+        every=every,
         split=split,
         suite=suite,
         train_seed=train_seed,
@@ -195,4 +198,4 @@ def _tasks(spec: RunSpec) -> list[dict[str, int]]:
             f"{spec.env_id} has no evaluation tasks of its own for split {spec.split!r}: they are "
             "those of the test split, which must not be used to choose anything"
         )
-    return tasks[: spec.tasks]
+    return tasks[:: spec.every][: spec.tasks]

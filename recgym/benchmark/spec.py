@@ -29,6 +29,7 @@ class RunSpec:
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     timesteps: int | None = None
     tasks: int | None = None
+    every: int = 1
     split: str = "test"
     suite: str = ""
     train_seed: int | None = None
@@ -47,7 +48,7 @@ class RunSpec:
                 f"split {self.split!r} cannot be evaluated on: choose one of "
                 f"{', '.join(EVALUATION_SPLITS)}"
             )
-        least_of = (("seed", 0), ("tasks", 1), ("timesteps", 1), ("train_seed", 0))
+        least_of = (("seed", 0), ("tasks", 1), ("every", 1), ("timesteps", 1), ("train_seed", 0))
         for what, least in least_of:
             value = getattr(self, what)
             if value is not None and value < least:
@@ -101,6 +102,8 @@ class RunSpec:
         for name, value in (*numbers, ("train-seed", self.train_seed)):
             flag = f"--{name}"
             parts += [] if value is None else [flag, str(value)]
+        if self.every != 1:
+            parts += ["--every", str(self.every)]
         if self.split != "test":
             parts += ["--split", self.split]
         settings = (("--set", self.config), ("--env", self.env_kwargs))
@@ -122,6 +125,7 @@ def specs_of(suite: Suite) -> list[RunSpec]:
             env_kwargs=dict(suite.env_kwargs),
             timesteps=entry.timesteps,
             tasks=suite.tasks,
+            every=suite.every,
             split=suite.split,
             suite=suite.name,
             train_seed=entry.train_seed,

@@ -63,6 +63,8 @@ class Suite:
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     tasks: int | None = None
     """Evaluation tasks per run, the first of ``evaluation_tasks(seed)``; None is all."""
+    every: int = 1
+    """Only each so many-th evaluation task counts: users come in the order of their numbers."""
     split: str = "test"
     """What agents are judged on; settings are chosen on ``validation``."""
     minutes: float | None = None

@@ -25,7 +25,7 @@ SEES_TEXT = {
     "privileged": "reads the simulated user itself: a reference, not a competitor",
 }
 # Headers that differ between the files of one table would make it compare unlike things.
-_SAME = ("env_id", "env_kwargs", "fingerprint", "tasks", "split")
+_SAME = ("env_id", "env_kwargs", "fingerprint", "tasks", "every", "split")
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,7 @@ def run(
     label: Annotated[str | None, typer.Option(help="name in tables [default: agent]")] = None,
     timesteps: TimestepsOption = None,
     tasks: Annotated[int | None, typer.Option(help="evaluate on the first tasks only")] = None,
+    every: Annotated[int, typer.Option(help="evaluate on each so many-th task only")] = 1,
     split: Annotated[str, typer.Option(help="evaluate on test or validation")] = "test",
     suite: Annotated[str, typer.Option(help="the suite that the run belongs to")] = "",
     train_seed: Annotated[
@@ -169,6 +170,7 @@ def run(
             label=label,
             timesteps=timesteps,
             tasks=tasks,
+            every=every,
             split=split,
             suite=suite,
             train_seed=train_seed,

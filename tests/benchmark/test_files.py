@@ -48,11 +48,21 @@ def test_resume_knows_the_same_run_from_another(tmp_path):
     for other in (
         spec(config={"k": 51, "sizes": [1, 2]}, tasks=100),
         spec(config={"k": 50, "sizes": [1, 2]}),
+        spec(config={"k": 50, "sizes": [1, 2]}, tasks=100, every=2),
         spec(config={"k": 50, "sizes": [1, 2]}, tasks=100, timesteps=10),
         spec(config={"k": 50, "sizes": [1, 2]}, tasks=100, env_kwargs={"horizon": 5}),
     ):
         with pytest.raises(BenchmarkError, match=r"different run .* now.*--out"):
             files.finished(other.path(tmp_path), other.identity)
+
+
+def test_a_file_from_before_tasks_could_be_skipped_judges_every_one(tmp_path):
+    path = write_run(tmp_path, spec(), FRAME)
+    _damage(path, '"every": 1, ', "")
+    assert files.read(path).header["every"] == 1
+    assert files.finished(path, spec().identity)
+    with pytest.raises(BenchmarkError, match="every is 1 there, 2 now"):
+        files.finished(path, spec(every=2).identity)
 
 
 def _damage(path, old: str, new: str) -> None:
@@ -106,8 +116,10 @@ def test_training_on_the_test_split_is_refused():
 
 
 def test_the_command_of_a_run_repeats_it(tmp_path):
-    run = spec("rec2inf[a b]", "rec2inf", 3, config={"k": 5, "name": "x"}, timesteps=10, tasks=7)
+    run = spec("rec2inf[a b]", "rec2inf", 3, config={"k": 5, "name": "x"}, timesteps=10, tasks=7, every=3)
     command = run.command(tmp_path)
     assert "--label 'rec2inf[a b]'" in command
     assert "--set k=5 --set name=x" in command
+    assert "--tasks 7 --every 3" in command
+    assert "--every" not in spec().command(tmp_path)
     assert isinstance(run, RunSpec)

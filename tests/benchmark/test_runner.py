@@ -44,6 +44,15 @@ def test_one_run_is_one_file_with_its_whole_story(tmp_path):
     assert (found.episodes["length"] == 1).all()
 
 
+def test_every_so_many_th_task_is_judged(tmp_path):
+    ways = ({}, {"every": 3}, {"every": 3, "tasks": 2})
+    paths = [run(TINY, "jump", 3, tmp_path / str(n), **way) for n, way in enumerate(ways)]
+    every, third, two = (files.read(path).episodes["user"].tolist() for path in paths)
+    assert third == every[::3]
+    assert two == every[:6:3]
+    assert "--tasks 2 --every 3" in files.read_header(paths[2])["command"]
+
+
 def test_a_run_repeats_exactly_and_its_command_makes_the_same_file(tmp_path):
     first = run(TINY, "random", 1, tmp_path / "a", label="chance", env_kwargs={"horizon": 4})
     command = files.read_header(first)["command"].replace(str(tmp_path / "a"), str(tmp_path / "b"))

@@ -64,8 +64,8 @@ class Place:
         return self.venv(1).unwrapped.evaluation_tasks(seed)
 
     def parts(self, seed: int) -> Iterator[list[dict[str, int]]]:
-        """The :meth:`tasks` that a bench judges (:data:`suite.TASKS`), some hundred at a time."""
-        tasks = self.tasks(seed)[: suites.TASKS.get(self.name)]
+        """The :meth:`tasks` that a bench judges (:data:`suite.EVERY`), some hundred at a time."""
+        tasks = self.tasks(seed)[:: suites.EVERY.get(self.name, 1)]
         for start in range(0, len(tasks), CHUNK):
             yield tasks[start : start + CHUNK]
 

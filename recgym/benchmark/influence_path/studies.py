@@ -24,7 +24,7 @@ HORIZONS = (5, 10, 15, 20, 25, 30)
 CANDIDATES = (10, 20, 30, 40, 50)
 W_T = (0.0, 0.25, 0.5, 0.75, 1.0, 2.0, 4.0, 8.0)
 TASKS = 300
-"""Users that each seed judges, the first ones: 1,500 episodes for every number of a study."""
+"""Users that each seed judges, the first ones, where the bench judges all: 1,500 episodes."""
 STRONG = ("sasrec", "caser", "gru4rec", OURS)
 JUMP = Entry("jump", "jump")  # in every table: what its success is worth
 JUDGES = ("bert4rec", "sasrec", "gru4rec", "caser")
@@ -55,7 +55,8 @@ def _dataset(base: Suite) -> str:
 def _part(base: Suite, name: str, entries: Iterable[Entry], **env: Any) -> Suite:
     """The base suite with other agents, in an environment with other arguments."""
     env_kwargs = {**base.env_kwargs, **env}
-    return replace(base, name=name, entries=tuple(entries), env_kwargs=env_kwargs, tasks=TASKS)
+    tasks = TASKS if base.every == 1 else None
+    return replace(base, name=name, entries=tuple(entries), env_kwargs=env_kwargs, tasks=tasks)
 
 
 def masks(name: str, base: Suite) -> Study:
