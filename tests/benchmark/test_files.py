@@ -116,7 +116,9 @@ def test_training_on_the_test_split_is_refused():
 
 
 def test_the_command_of_a_run_repeats_it(tmp_path):
-    run = spec("rec2inf[a b]", "rec2inf", 3, config={"k": 5, "name": "x"}, timesteps=10, tasks=7, every=3)
+    run = spec(
+        "rec2inf[a b]", "rec2inf", 3, config={"k": 5, "name": "x"}, timesteps=10, tasks=7, every=3
+    )
     command = run.command(tmp_path)
     assert "--label 'rec2inf[a b]'" in command
     assert "--set k=5 --set name=x" in command
