@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from types import NoneType
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -47,13 +48,8 @@ class AgentConfig:
         """
         for name, kind in get_type_hints(type(self)).items():
             value = getattr(self, name)
-            if _is_a(value, kind):
-                continue
-            if get_origin(kind) is Literal:
-                raise AgentError(f"{name} must be one of {get_args(kind)}, got {value!r}.")
-            raise AgentError(
-                f"{name} must be of type {getattr(kind, '__name__', kind)}, got {value!r}."
-            )
+            if not _is_a(value, kind):
+                raise AgentError(f"{name} must be {_wanted(kind)}, got {value!r}.")
         plain(self)
         if self.seed < 0:
             raise AgentError(f"seed must be at least 0, got {self.seed}.")
@@ -70,6 +66,15 @@ def _is_a(value: Any, kind: Any) -> bool:
     if isinstance(value, int | np.integer):
         return kind in (int, float)
     return isinstance(value, kind)
+
+
+def _wanted(kind: Any) -> str:
+    """An annotation in words: ``of type int or one of ('left',)``."""
+    if get_origin(kind) is Literal:
+        return f"one of {get_args(kind)}"
+    if kinds := get_args(kind):
+        return " or ".join(map(_wanted, kinds))
+    return "None" if kind is NoneType else f"of type {kind.__name__}"
 
 
 def steps_to_learn(total_timesteps: int | None, usual: int) -> int:

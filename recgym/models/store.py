@@ -72,7 +72,9 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise StoreError(f"{path} is not a whole safetensors file: {error}") from None
+        raise StoreError(
+            f"{path} is not a whole safetensors file ({error}). Copy it again, or make it anew."
+        ) from None
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:

@@ -45,6 +45,14 @@ def test_settings_of_a_wrong_kind_are_refused_by_name(markov, name, config):
         )
 
 
+def test_a_setting_with_a_choice_of_kinds_names_them(markov):
+    wanted = r"gap must be of type int or one of \('left',\), got 'lef'"
+    with pytest.raises(AgentError, match=wanted):
+        agents.make("irn", markov, gap="lef")
+    with pytest.raises(AgentError, match="decode_w_t must be of type float or None"):
+        agents.make("irn", markov, decode_w_t="1")
+
+
 def test_a_whole_number_will_do_for_a_float():
     from recgym.agents.influence_path.maskable_ppo import MaskablePPOConfig
 
