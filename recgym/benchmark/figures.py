@@ -95,9 +95,11 @@ def spread(axis: Any, values: np.ndarray) -> None:
     positive = values[values > 0]
     if values.min() >= 0 and len(positive) and positive.max() / positive.min() > 20:
         if values.min() > 0:
-            axis.set_xscale("log")
+            axis.set_xscale("log", subs=[])
+            axis.xaxis.get_major_locator().set_params(subs=(1, 2, 5))
         else:
             axis.set_xscale("symlog", linthresh=positive.min())
+        axis.xaxis.set_major_formatter("{x:g}")
     few = np.unique(values)
     if len(few) <= FEW:
         axis.set_xticks(few, [f"{value:g}" for value in few])
