@@ -82,7 +82,7 @@ _BY_DATASET: dict[tuple[str, str], Recipe] = {
     ),
     ("caser", "ml-1m"): _large("caser", {"windows_per_event": 0.5}),
     ("bpr", "ml-1m"): _large("bpr", {"epochs": 30}),
-    ("transrec", "ml-1m"): _large("transrec", {}),
+    ("transrec", "ml-1m"): _large("transrec", {"epochs": 15}),
 }
 
 
