@@ -112,7 +112,7 @@ def dots(means: Any, metrics: Sequence[Metric], settings: Sequence[str]) -> Any:
     order = main.groupby("agent")["value"].mean().sort_values(ascending=metrics[0].direction < 0)
     names = list(order.index)
     figure = canvas(3.3 + 3.3 * len(metrics), 1.2 + 0.34 * len(names))
-    figure.get_layout_engine().set(wspace=0.06)
+    figure.get_layout_engine().set(wspace=0.12)
     axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axis, metric in zip(axes, metrics, strict=True):
         for number, setting in enumerate(settings):
