@@ -100,6 +100,8 @@ def spread(axis: Any, values: np.ndarray) -> None:
         else:
             axis.set_xscale("symlog", linthresh=positive.min())
         axis.xaxis.set_major_formatter("{x:g}")
+    elif (values == np.round(values)).all():
+        axis.locator_params(axis="x", integer=True)
     few = np.unique(values)
     if len(few) <= FEW:
         axis.set_xticks(few, [f"{value:g}" for value in few])
