@@ -95,17 +95,17 @@ def spread(axis: Any, values: np.ndarray) -> None:
     positive = values[values > 0]
     if values.min() >= 0 and len(positive) and positive.max() / positive.min() > 20:
         if values.min() > 0:
-            axis.set_xscale("log", subs=[])
+            axis.set_xscale("log")
             axis.xaxis.get_major_locator().set_params(subs=(1, 2, 5))
         else:
             axis.set_xscale("symlog", linthresh=positive.min())
         axis.xaxis.set_major_formatter("{x:g}")
+        axis.set_xticks([], minor=True)
     elif (values == np.round(values)).all():
         axis.locator_params(axis="x", integer=True)
     few = np.unique(values)
     if len(few) <= FEW:
         axis.set_xticks(few, [f"{value:g}" for value in few])
-        axis.set_xticks([], minor=True)
 
 
 def dots(means: Any, metrics: Sequence[Metric], settings: Sequence[str]) -> Any:

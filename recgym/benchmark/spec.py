@@ -98,12 +98,11 @@ class RunSpec:
             parts += ["--label", self.label]
         if self.suite:
             parts += ["--suite", self.suite]
-        numbers = (("timesteps", self.timesteps), ("tasks", self.tasks))
+        every = None if self.every == 1 else self.every
+        numbers = (("timesteps", self.timesteps), ("tasks", self.tasks), ("every", every))
         for name, value in (*numbers, ("train-seed", self.train_seed)):
             flag = f"--{name}"
             parts += [] if value is None else [flag, str(value)]
-        if self.every != 1:
-            parts += ["--every", str(self.every)]
         if self.split != "test":
             parts += ["--split", self.split]
         settings = (("--set", self.config), ("--env", self.env_kwargs))

@@ -198,3 +198,16 @@ def test_many_settings_have_ticks_of_their_own():
     axis = Figure().subplots()
     figures.spread(axis, np.arange(40.0))
     assert len(axis.get_xticks()) < 40
+
+
+@pytest.mark.parametrize("values", [np.arange(8.0), 2.0 ** np.arange(8)])
+def test_whole_numbers_are_written_as_such(values):
+    figure = Figure()
+    axis = figure.subplots()
+    axis.plot(values, values)
+    figures.spread(axis, values)
+    figure.draw_without_rendering()
+    texts = [label.get_text().replace("−", "-") for label in axis.get_xticklabels(which="both")]
+    low, high = axis.get_xlim()
+    assert sum(low <= float(text) <= high for text in texts) >= 4
+    assert all(float(text).is_integer() for text in texts if float(text) >= 1)
