@@ -13,7 +13,8 @@ With ``--keep`` the agents of an earlier bench that the folder lacks stay, to ad
     <!-- table: end -->
 
 from committed CSVs: :func:`table` where they have means and intervals, :func:`plain` (with
-``columns=``) where they do not. Nothing is typed by hand.
+``columns=``) where they do not, :func:`beside` (with ``published=``) beside a paper's numbers.
+Nothing is typed by hand.
 """
 
 from __future__ import annotations
@@ -103,7 +104,8 @@ def fill(text: str) -> str:
 
 def _filled(arguments: str) -> str:
     given = dict(part.split("=", 1) for part in arguments.split())
-    made = plain(**given) if "columns" in given else table(**given)
+    kind = plain if "columns" in given else beside if "published" in given else table
+    made = kind(**given)
     return f"<!-- table: {arguments} -->\n{made}\n<!-- table: end -->"
 
 
@@ -175,6 +177,42 @@ def table(
                 continue
             cells.append(_cell(value, low, high, decimals[key], interval == "yes"))
         lines.append("| " + " | ".join([*map(str, place), *cells]) + " |")
+    return "\n".join(lines)
+
+
+def beside(
+    source: str, published: str, table: str, dataset: str, metrics: str, row: str = "agent"
+) -> str:
+    """Markdown of a paper's numbers, each beside the mean of ``source``; rows as in the paper.
+
+    Args:
+        source: a CSV as in :func:`table`.
+        published: a CSV of columns table, dataset, agent (a label of ours), metric, value.
+        table: which of its tables.
+        dataset: on which data.
+        metrics: columns; a cell that either lacks is left empty.
+        row: the column of ``source`` that holds the labels.
+    """
+    theirs: Any = pd.read_csv(ROOT / published, dtype={"value": str})
+    theirs = theirs[(theirs["table"] == table) & (theirs["dataset"] == dataset)]
+    ours: Any = pd.read_csv(ROOT / source)
+    if "statistic" in ours:
+        ours = ours[ours["statistic"] == "mean"]
+    names = metrics.split(",")
+    heads = [LABELS[key].label if key in LABELS else key for key in names]
+    lines = ["| " + " | ".join(["", *(f"{h}, paper | ours" for h in heads)]) + " |"]
+    lines.append("|" + "---|" * (1 + 2 * len(heads)))
+    for label in dict.fromkeys(theirs["agent"]):
+        cells = [label]
+        for key in names:
+            paper = theirs[(theirs["agent"] == label) & (theirs["metric"] == key)]["value"]
+            mine = ours[(ours[row] == label) & (ours["metric"] == key)]["value"]
+            cells.append(paper.iloc[0].replace("-", "−") if len(paper) else "")
+            decimals = _decimals(LABELS.get(key), key)
+            cells.append(f"{mine.iloc[0]:.{decimals}f}".replace("-", "−") if len(mine) else "")
+        lines.append("| " + " | ".join(cells) + " |")
+    if len(lines) == 2:
+        raise BenchmarkError(f"{published}: no table {table} on {dataset}")
     return "\n".join(lines)
 
 

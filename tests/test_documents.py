@@ -53,6 +53,21 @@ def test_a_bench_is_taken_and_shown(publish, tmp_path, monkeypatch):
         publish.table("results/agents.csv", agents="nobody")
 
 
+def test_a_papers_numbers_stand_beside_ours(publish, tmp_path, monkeypatch):
+    ours = "agent,statistic,metric,value\njump,mean,SR,1\njump,best,SR,7\nrandom,mean,SR,0.25\n"
+    theirs = (
+        "table,dataset,agent,metric,value\nIII,a,random,SR,-0.10\nIII,a,ipg,SR,.3\nIV,a,x,SR,1\n"
+    )
+    (tmp_path / "ours.csv").write_text(ours)
+    (tmp_path / "theirs.csv").write_text(theirs)
+    monkeypatch.setattr(publish, "ROOT", tmp_path)
+    lines = publish.beside("ours.csv", "theirs.csv", "III", "a", "SR").splitlines()
+    assert lines[0] == "|  | SR, paper | ours |"
+    assert lines[2:] == ["| random | −0.10 | 0.250 |", "| ipg | .3 |  |"]
+    with pytest.raises(publish.BenchmarkError, match="no table V"):
+        publish.beside("ours.csv", "theirs.csv", "V", "a", "SR")
+
+
 def test_a_bench_that_is_taken_again_keeps_other_agents(publish, tmp_path):
     from recgym.benchmark import runner
 
