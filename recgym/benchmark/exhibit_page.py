@@ -14,12 +14,11 @@ from recgym.benchmark.wording import METHOD
 MOST_ROWS = 400
 
 
-def exhibit_page(made: Exhibit, name: str, dataset: str | None, pictures: Sequence[Path]) -> str:
+def exhibit_page(made: Exhibit, command: str, pictures: Sequence[Path]) -> str:
     """The whole page as text; the PNGs of ``pictures`` go into it."""
     parts = [section("Figure", picture(path, made.title)) for path in pictures]
     parts += [section(escape(stem), _table(frame)) for stem, frame in made.frames.items()]
     parts.append(section("How to read it", f"<p>{METHOD}</p>"))
-    command = f"recgym study {name}" + (f" --dataset {dataset}" if dataset else "")
     return document(made.title, command, "\n".join(parts))
 
 

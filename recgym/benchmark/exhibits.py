@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +29,8 @@ class Exhibit:
     """CSVs by name; numbers have columns ``metric``, ``value``, ``low``, ``high``."""
     figures: Mapping[str, Any] = field(default_factory=dict)
     """matplotlib figures by name."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What the command does not say, as JSON values: seeds, agents' configurations, the world."""
 
 
 def names() -> list[str]:
@@ -42,6 +48,7 @@ def write(
     """Make an exhibit by name and write its files into ``out``; their paths.
 
     What it needs and is not trained yet is trained first. Nothing is written before all is made.
+    ``made.csv`` says how: the command, settings, versions, seconds and memory.
 
     Raises:
         KeyError: no such exhibit; the message lists those that exist.
@@ -49,20 +56,49 @@ def write(
     """
     from recgym.benchmark import figures
     from recgym.benchmark.exhibit_page import exhibit_page
+    from recgym.benchmark.provenance import PeakMemory
 
     if name not in EXHIBITS:
         raise KeyError(f"unknown exhibit {name!r}: choose one of {', '.join(names())}")
+    started, memory = time.perf_counter(), PeakMemory()
     made: Exhibit = import_module(EXHIBITS[name]).exhibit(name, dataset, variant, tell)
+    command = _command(name, dataset, variant)
+    how = _how(made, command, time.perf_counter() - started, memory.megabytes())
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for stem, frame in made.frames.items():
+    for stem, frame in {**made.frames, "made": how}.items():
         written.append(folder / f"{stem}.csv")
         frame.to_csv(written[-1], index=False, float_format="%.5g", lineterminator="\n")
     pictures = [figures.save(f, folder / f"{stem}.png") for stem, f in made.figures.items()]
     page = folder / "report.html"
-    page.write_text(exhibit_page(made, name, dataset, pictures), encoding="utf-8")
+    page.write_text(exhibit_page(made, command, pictures), encoding="utf-8")
     return [*written, *pictures, page]
+
+
+def _command(name: str, dataset: str | None, variant: str) -> str:
+    parts = ["recgym", "study", name]
+    parts += ["--dataset", dataset] if dataset else []
+    parts += ["--variant", variant] if variant != "clean" else []
+    return shlex.join(parts)
+
+
+def _how(made: Exhibit, command: str, seconds: float, memory: int | None) -> pd.DataFrame:
+    """One row: what it takes to make the exhibit again, and what it took."""
+    import pandas as pd
+
+    from recgym.benchmark.provenance import machine, versions
+
+    row = {
+        "command": command,
+        "settings": json.dumps(dict(made.settings), sort_keys=True),
+        "versions": json.dumps(versions(), sort_keys=True),
+        "machine": machine(),
+        "seconds": round(seconds, 1),
+        "peak_memory_mb": memory,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return pd.DataFrame([row])
 
 
 _INFLUENCE = "recgym.benchmark.influence_path.exhibits"

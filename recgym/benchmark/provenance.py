@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -20,6 +21,11 @@ def versions() -> dict[str, str]:
         if name in sys.modules:
             found[package] = _version(package)
     return found
+
+
+def machine() -> str:
+    """What kind of computer this is, without its name."""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
 
 
 def _version(package: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ import numpy as np
 
 from recgym.benchmark import files, making
 from recgym.benchmark.files import BenchmarkError
-from recgym.benchmark.provenance import PeakMemory, versions
+from recgym.benchmark.provenance import PeakMemory, machine, versions
 from recgym.benchmark.spec import TRAIN_SPLIT, RunSpec
 
 if TYPE_CHECKING:
@@ -176,7 +175,7 @@ def _judge(
             "training": agent.training_record,
             "evaluate_seconds": round(time.perf_counter() - started, 3),
             "peak_memory_mb": memory.megabytes(),
-            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
+            "machine": machine(),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
     finally:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from recgym.benchmark import scoring, summary, table
 from recgym.benchmark.bench import BenchResult, bench_all
 from recgym.benchmark.spec import RunSpec
-from recgym.benchmark.suites import Suite, slug
+from recgym.benchmark.suites import Entry, Suite, slug
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +74,7 @@ def frames(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(agents, runs): :func:`recgym.benchmark.summary.frames` of all settings, one above another.
 
-    In a matrix ``own`` marks agents that were made with the model that judges them.
+    In a matrix ``own`` marks agents that have, or were trained with, the model that judges them.
 
     Raises:
         BenchmarkError: a setting has no runs, or a damaged one.
@@ -89,14 +89,21 @@ def frames(
         parts.append(pair)
     agents, runs = (pd.concat(column, ignore_index=True) for column in zip(*parts, strict=True))
     if study.matrix:
-        names = zip(agents["agent"], agents["setting"], strict=True)
-        agents.insert(2, "own", [_made_with(agent, model) for agent, model in names])
+        entries = {entry.label: entry for entry in next(iter(study.suites.values())).entries}
+        rows = zip(agents["agent"], agents["setting"], agents["saw"], strict=True)
+        own = [_made_with(entries[agent], model, saw) for agent, model, saw in rows]
+        agents.insert(2, "own", own)
     return agents, runs
 
 
-def _made_with(agent: str, model: str) -> bool:
-    """Whether a label such as ``rec2inf[sasrec, embedding]`` names the model as a whole word."""
-    return re.search(rf"\b{re.escape(model)}\b", agent) is not None
+def _made_with(entry: Entry, model: str, saw: str) -> bool:
+    """Whether an agent has that model, or learned from its replies.
+
+    The first stands in a label such as ``rec2inf[sasrec, embedding]``, as a whole word; the second
+    in the world where it was trained, if it ``saw`` more of that than the log.
+    """
+    named = re.search(rf"\b{re.escape(model)}\b", entry.label) is not None
+    return named or (saw != "log" and entry.train_env.get("evaluator") == model)
 
 
 _PATHS = "recgym.benchmark.influence_path.studies"

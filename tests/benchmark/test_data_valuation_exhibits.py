@@ -206,7 +206,13 @@ def test_files(tmp_path, monkeypatch):
     monkeypatch.setattr(valuation, "SEEDS", (0,))
     monkeypatch.setattr(valuation, "NOISE_SEEDS", (1,))
     written = exhibits.write("data-valuation-noise", tmp_path)
-    assert {path.name for path in written} == {"auc.csv", "recovered.csv", "auc.png", "report.html"}
+    assert {path.name for path in written} == {
+        "auc.csv",
+        "recovered.csv",
+        "made.csv",
+        "auc.png",
+        "report.html",
+    }
     assert "AUC" in (tmp_path / "report.html").read_text(encoding="utf-8")
     figure = valuation.methods(valuation.Place("tastes", "clean", lambda *told: None)).figures
     assert [axis.get_title(loc="left") for axis in figure["methods"].axes] == [

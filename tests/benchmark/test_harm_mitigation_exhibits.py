@@ -113,8 +113,13 @@ def test_ours_comes_first():
 
 def test_files_and_page(tmp_path, monkeypatch):
     written = exhibits.write("harm-mitigation-weights", tmp_path)
-    assert [path.name for path in written] == ["weights.csv", "weights.png", "report.html"]
-    page = written[2].read_text()
+    assert [path.name for path in written] == [
+        "weights.csv",
+        "made.csv",
+        "weights.png",
+        "report.html",
+    ]
+    page = written[-1].read_text()
     assert "projected_gradient" in page
     assert "recgym study harm-mitigation-weights" in page
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from recgym import agents, data
 from recgym.agents.base import Agent
-from recgym.benchmark import exhibits, studies
+from recgym.benchmark import exhibits, runner, studies
 from recgym.benchmark.influence_path import paths, place, predictions
 from recgym.benchmark.influence_path import suite as suites
 from recgym.benchmark.influence_path.place import Place
@@ -30,7 +32,7 @@ def world():
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    for module in (place, predictions):
+    for module in (place, predictions, paths):
         monkeypatch.setattr(module, "SEEDS", (0, 1))
     monkeypatch.setitem(suites.IRN, "synthetic", SMALL_IRN)  # type: ignore[arg-type]
     monkeypatch.setattr(Place, "need", lambda self, models: None)
@@ -109,24 +111,57 @@ def test_evolution_starts_where_the_user_is(world, monkeypatch):
     monkeypatch.setitem(suites.EVERY, "synthetic", 2)  # type: ignore[arg-type]
     frame = paths.evolution(world).frames["evolution"]
     judged = (len(world.tasks(0)) + 1) // 2  # as a bench judges, where that is not all
-    assert frame["users"].max() == judged
+    assert frame["episodes"].max() == judged * len(predictions.SEEDS)
     start = frame[(frame["step"] == 0) & (frame["series"] == "objective")]
     assert start[start["paths"] == "all"]["value"].nunique() == 1
-    jump = frame[(frame["agent"] == "jump") & (frame["series"] == "objective")]
-    assert set(jump["step"]) == {0}  # its path ends at once, before any change of interest
-    assert frame["step"].max() == 20
+    jump = frame[frame["agent"] == "jump"]
+    assert set(jump["paths"]) == {"all"}  # it always arrives before the last step
+    assert set(jump["series"]) == {"objective"}  # and takes no item but that
+    assert jump["value"].nunique() == 1  # which the user wants as much as before
+    assert set(jump["step"]) == set(range(21))
+
+
+def test_evolution_ends_at_the_increase_of_interest(world, monkeypatch, tmp_path):
+    entry = suites.rec2inf("cooccurrence", "embedding")
+    monkeypatch.setattr(paths, "_evolving", lambda dataset: (entry,))
+    frame = paths.evolution(world).frames["evolution"]
+    frame = frame[(frame["paths"] == "all") & (frame["series"] == "objective")]
+    means = frame.set_index("step")["value"]
+    ioi = []
+    for seed in predictions.SEEDS:
+        path = runner.run(
+            suites.ENV_ID,
+            entry.agent,
+            seed,
+            tmp_path,
+            config=entry.config,
+            label=entry.label,
+            env_kwargs={"dataset": "synthetic"},
+            tasks=80,
+        )
+        ioi.append(pd.read_csv(path, comment="#")["IoI"].mean())
+    assert means[20] - means[0] == pytest.approx(np.mean(ioi), abs=1e-4)
 
 
 def test_conditioning_and_impressionability(world):
     frame = predictions.conditioning(world).frames["conditioning"]
-    assert set(frame["mask"]) == {"ours", "published"}
+    assert set(frame["trained"]) == set(predictions.TRAININGS)
     kl = frame[frame["metric"] == "KL"]
     assert (kl["value"] > 0).all()
-    assert set(frame["objective"]) == {"random", "future"}
+    assert set(frame["objective"]) == {"random", "another's", "future"}
     moments = predictions.impressionability(world).frames["moments"]
     assert (moments.groupby("seed")["users"].sum() == world.log.n_users).all()
     assert list(moments["seed"]) == [0, 1]
     assert set(moments["group"]) == {"trained"}  # nobody's history is too short here
+
+
+def test_items_of_others_are_new_and_after_the_same_histories(world):
+    future, other = (predictions._conditioned(world, 0, d) for d in ("future", "another's"))
+    assert [t["cut"] for t in future] == [t["cut"] for t in other]
+    last = {t["toward"] for t in future}
+    for task in other:
+        assert task["toward"] in last
+        assert task["toward"] not in world.log.items_of(task["user"])
 
 
 def test_case_moves_between_genres_without_being_picked(world, monkeypatch):
@@ -144,9 +179,17 @@ def test_case_moves_between_genres_without_being_picked(world, monkeypatch):
 def test_write(world, monkeypatch, tmp_path):
     monkeypatch.setattr(suites, "BACKBONES", ("popularity",))
     written = exhibits.write("influence-path-next-item", tmp_path, "synthetic")
-    assert [path.name for path in written] == ["next_item.csv", "next_item.png", "report.html"]
-    assert written[0].read_text().startswith("agent,metric,value,low,high\n")
-    page = written[2].read_text()
+    names = ["next_item.csv", "made.csv", "next_item.png", "report.html"]
+    assert [path.name for path in written] == names
+    assert written[0].read_text().startswith("agent,metric,value,low,high,episodes\n")
+    how = pd.read_csv(written[1]).iloc[0]
+    assert how["command"] == "recgym study influence-path-next-item --dataset synthetic"
+    settings = json.loads(how["settings"])
+    assert settings["seeds"] == list(predictions.SEEDS)
+    assert settings["agents"]["irn[gap 3]"]["gap"] == 3
+    assert settings["fingerprint"] == world.log.fingerprint
+    assert how["seconds"] > 0
+    page = written[3].read_text()
     assert "rec2inf[popularity, genre]" in page
     assert "data:image/png;base64," in page
     with pytest.raises(KeyError, match="influence-path-case"):

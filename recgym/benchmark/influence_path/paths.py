@@ -11,7 +11,7 @@ import pandas as pd
 from recgym.benchmark import figures, scoring
 from recgym.benchmark.exhibits import Exhibit
 from recgym.benchmark.influence_path import suite as suites
-from recgym.benchmark.influence_path.place import Place, Task, options
+from recgym.benchmark.influence_path.place import SEEDS, Place, Task, options
 from recgym.benchmark.suites import Entry, Metric
 
 if TYPE_CHECKING:
@@ -25,48 +25,67 @@ SERIES = (
 
 
 def evolution(place: Place) -> Exhibit:
-    """Fig. 9: log P(objective) and log P(item) step by step, averaged over users.
+    """Fig. 9: log P(objective) and log P(item) step by step, over users and five seeds.
 
-    As in the paper, paths that reach the objective before the last step are left out (``paths``
-    ``unfinished``); beside it all paths (``all``), each as long as it lasts.
+    A path that has reached its objective keeps the log P(objective) that it had before, so that a
+    curve ends at its IoI and does not depend on who is left; log P(item) is of the paths that go
+    on, as long as half of them do. Beside ``all`` paths those that do not reach the objective
+    before the last step (``unfinished``), which alone the paper shows.
     """
-    dataset = place.name
-    entries = _evolving(dataset)
+    entries = _evolving(place.name)
     place.need(suites.needed(entries))
     rows = []
     for done, entry in enumerate(entries):
-        place.tell("evolution", entry.label, done / len(entries))
-        agent, seed = place.agent(entry, 0), 0
-        curves = [_curves(place, agent, part, seed) for part in place.parts(seed)]
-        objective, item, success = (np.concatenate(c) for c in zip(*curves, strict=True))
-        kept = {"all": np.ones(len(success), dtype=bool), "unfinished": ~success}
-        for paths, chosen in kept.items():
-            for series, values in (("objective", objective), ("item", item)):
-                for step in range(values.shape[1]):
-                    column = values[chosen, step]
-                    if np.isfinite(column).sum() < 2:
-                        continue
-                    e = scoring.estimate([column])
-                    rows.append(
-                        {
-                            "agent": entry.label,
-                            "saw": agent.sees,
-                            "paths": paths,
-                            "series": series,
-                            "step": step,
-                            "value": e.value,
-                            "low": e.low,
-                            "high": e.high,
-                            "users": e.episodes,
-                        }
-                    )
-    frame = pd.DataFrame(rows)
+        followed, agent = [], None
+        for seed in SEEDS:
+            share = (done + seed / len(SEEDS)) / len(entries)
+            place.tell("evolution", f"{entry.label}, seed {seed}", share)
+            if agent is None or entry.train_seed is None:  # else there is one training
+                agent = place.agent(entry, seed)
+            curves = [_curves(place, agent, part, seed) for part in place.parts(seed)]
+            followed.append(tuple(np.concatenate(c) for c in zip(*curves, strict=True)))
+        saw = agent.sees if agent is not None else ""
+        for (paths, series), values in _series(followed).items():
+            for step in range(values[0].shape[1]):
+                column = [of[:, step] for of in values]
+                if series == "item" and np.isfinite(column).mean() < 0.5:
+                    break
+                e = scoring.estimate(column)
+                rows.append(
+                    {
+                        "agent": entry.label,
+                        "saw": saw,
+                        "paths": paths,
+                        "series": series,
+                        "step": step,
+                        "value": e.value,
+                        "low": e.low,
+                        "high": e.high,
+                        "episodes": e.episodes,
+                    }
+                )
+    frame = pd.DataFrame(rows).dropna(subset="value")
     shown = frame[frame["paths"] == "all"]
     shown = shown.assign(x=shown["step"], line=shown["agent"], metric=shown["series"])
     picture = figures.lines(shown, SERIES, "step")
     return Exhibit(
-        f"Stepwise evolution on {place.name}", {"evolution": frame}, {"evolution": picture}
+        f"Stepwise evolution on {place.title}",
+        {"evolution": frame},
+        {"evolution": picture},
+        place.settings(entries, SEEDS),
     )
+
+
+def _series(followed: Sequence[tuple]) -> dict[tuple[str, str], list[np.ndarray]]:
+    """(paths, series) → one array (users, steps) for each seed, from those of :func:`_curves`."""
+    found: dict[tuple[str, str], list[np.ndarray]] = {}
+    for objective, item, early in followed:
+        kept = pd.DataFrame(objective).ffill(axis=1).to_numpy()
+        for paths, out in (("all", np.zeros_like(early)), ("unfinished", early)):
+            for series, values in (("objective", kept), ("item", item)):
+                mine = np.where(out[:, None], np.nan, values)
+                found.setdefault((paths, series), []).append(mine)
+    return found
 
 
 def _curves(place: Place, agent: Any, tasks: Sequence[Task], seed: int):
@@ -142,7 +161,11 @@ def case(place: Place) -> Exhibit:
             }
             for (step, item), value in zip(items, interest, strict=True)
         ]
-    return Exhibit(f"One path of each on {place.name}", {"case": pd.DataFrame(rows)})
+    return Exhibit(
+        f"One path of each on {place.title}",
+        {"case": pd.DataFrame(rows)},
+        settings=place.settings(entries, [0]),
+    )
 
 
 def _genre_shift(log: InteractionLog, tasks: Sequence[dict[str, int]]) -> dict[str, int]:

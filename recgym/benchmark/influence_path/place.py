@@ -34,6 +34,19 @@ class Place:
         return self.dataset or suites.DEFAULT
 
     @property
+    def title(self) -> str:
+        """For headings."""
+        return self.name if self.variant == "clean" else f"{self.name}, variant {self.variant}"
+
+    def settings(self, entries: Sequence[Entry], seeds: Sequence[int]) -> dict[str, Any]:
+        """What an exhibit's command does not say (:class:`recgym.benchmark.exhibits.Exhibit`)."""
+        return {
+            "fingerprint": self.log.fingerprint,
+            "seeds": list(seeds),
+            "agents": {entry.label: dict(entry.config) for entry in entries},
+        }
+
+    @property
     def log(self) -> InteractionLog:
         from recgym import data
 

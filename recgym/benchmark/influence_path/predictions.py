@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,12 @@ CONDITIONED = (
     Metric("cosine", "likeliest item · objective", 0),
 )
 NETWORKS = ("gru4rec", "caser", "sasrec", "bert4rec")
+TRAININGS: Mapping[str, Mapping[str, Any]] = {
+    "ours": {},
+    "published mask": {"objective_reads": True},
+    "no copying": {"objective_in_loss": False},
+}
+"""Of IRN: without the published mask's leak, with it, without the term that teaches to copy i_t."""
 
 
 def evaluators(place: Place) -> Exhibit:
@@ -67,11 +74,12 @@ def evaluators(place: Place) -> Exhibit:
             )
         curves += [{"model": name, **point} for point in card.get("curve", [])]
     curve = pd.DataFrame(curves)
-    shown = curve.assign(line=curve["model"], x=curve["epoch"], metric="NDCG@10", low=0.0, high=0.0)
+    shown = curve.assign(line=curve["model"], x=curve["epoch"], metric="NDCG@10")
     shown["value"] = shown["low"] = shown["high"] = curve["NDCG@10"]
     learned = figures.lines(shown.dropna(subset="value"), [NDCG], "epoch")
     frames = {"evaluators": pd.DataFrame(rows), "curves": curve}
-    return Exhibit(f"Next-item models on {place.name}", frames, {"curves": learned})
+    title = f"Next-item models on {place.title}"
+    return Exhibit(title, frames, {"curves": learned}, {"fingerprint": log.fingerprint})
 
 
 def next_item(place: Place) -> Exhibit:
@@ -111,12 +119,21 @@ def next_item(place: Place) -> Exhibit:
         for metric, of in (("HR@20", lambda r: ranking.hits(r, 20)), ("MRR", lambda r: 1 / r)):
             e = scoring.estimate([of(r) for r in per_seed])
             rows.append(
-                {"agent": label, "metric": metric, "value": e.value, "low": e.low, "high": e.high}
+                {
+                    "agent": label,
+                    "metric": metric,
+                    "value": e.value,
+                    "low": e.low,
+                    "high": e.high,
+                    "episodes": e.episodes,
+                }
             )
     frame = pd.DataFrame(rows)
-    title = f"Next-item prediction under an objective on {place.name}"
+    title = f"Next-item prediction under an objective on {place.title}"
     picture = figures.dots(frame.assign(setting="all"), [HR, MRR], ["all"])
-    return Exhibit(title, {"next_item": frame}, {"next_item": picture})
+    return Exhibit(
+        title, {"next_item": frame}, {"next_item": picture}, place.settings(entries, SEEDS)
+    )
 
 
 def _counting(agent: Any, log: InteractionLog) -> Any:
@@ -161,7 +178,9 @@ def impressionability(place: Place) -> Exhibit:
     frames = {"moments": pd.DataFrame(moments), "histogram": pd.DataFrame(counts)}
     shown = frames["histogram"]
     picture = figures.histograms(shown[shown["group"] == "trained"], "r_u of users trained on")
-    return Exhibit(f"Impressionability of users of {place.name}", frames, {"histogram": picture})
+    title = f"Impressionability of users of {place.title}"
+    settings = place.settings([entry], place.training_seeds(entry))
+    return Exhibit(title, frames, {"histogram": picture}, settings)
 
 
 def _moments(r: np.ndarray) -> dict[str, float]:
@@ -183,22 +202,22 @@ def conditioning(place: Place) -> Exhibit:
 
     For each user: the Kullback-Leibler divergence (nats) of the next-item distribution with the
     user's objective from that with another user's; the objective's own probability; and how near
-    the likeliest item is to the objective (cosine of item vectors). ``future``: the objective is an
-    item that the user did take later, as in training, and not one that she has never seen.
+    the likeliest item is to the objective (cosine of item vectors). The objective is the test's
+    (``random``), an item that the user does take later, as in training (``future``), or one that
+    another user does (``another's``): as popular as ``future`` ones, after the same histories.
     """
     from recgym.evaluators import backbones
 
-    dataset = place.name
     vectors = backbones.item_vectors(place.log)
     place.need(["bert4rec"])
+    entries = {name: suites.irn(place.name, name, **config) for name, config in TRAININGS.items()}
+    seeds = place.training_seeds(entries["ours"])
     rows = []
-    masks = {"ours": {}, "published": {"objective_reads": True}}
-    for number, (mask, config) in enumerate(masks.items()):
-        entry = suites.irn(dataset, "irn", **config)
-        for seed in place.training_seeds(entry):
-            place.tell("conditioning", f"{mask}, seed {seed}", (number + seed / 5) / 2)
+    for number, (training, entry) in enumerate(entries.items()):
+        for seed in seeds:
+            place.tell("conditioning", f"{training}, seed {seed}", (number + seed / 5) / 3)
             agent = place.agent(entry, seed)
-            for drawn in ("random", "future"):
+            for drawn in ("random", "another's", "future"):
                 found: dict[int, list[np.ndarray]] = {}
                 for observation, part in place.starts(_conditioned(place, seed, drawn)):
                     history, user = observation["history"], observation["user"]
@@ -220,7 +239,7 @@ def conditioning(place: Place) -> Exhibit:
                         e = scoring.estimate([column])
                         rows.append(
                             {
-                                "mask": mask,
+                                "trained": training,
                                 "seed": seed,
                                 "objective": drawn,
                                 "gap": gap,
@@ -232,29 +251,37 @@ def conditioning(place: Place) -> Exhibit:
                             }
                         )
     frame = pd.DataFrame(rows)
-    first = frame[frame["seed"] == frame["seed"].min()]
-    shown = first.assign(x=first["gap"], line=first["mask"] + " mask, " + first["objective"])
+    first = frame[(frame["seed"] == frame["seed"].min()) & (frame["trained"] != "no copying")]
+    shown = first.assign(x=first["gap"], line=first["trained"] + ", " + first["objective"])
     picture = figures.lines(shown, CONDITIONED, "gap, items")
     return Exhibit(
-        f"What IRN makes of an objective on {place.name}",
+        f"What IRN makes of an objective on {place.title}",
         {"conditioning": frame},
         {"conditioning": picture},
+        place.settings(list(entries.values()), seeds),
     )
 
 
 def _conditioned(place: Place, seed: int, drawn: str) -> list[dict[str, int]]:
     """Evaluation tasks with the item ``toward`` which IRN is asked to lead.
 
-    ``future``: the history stops 20 events early and ``toward`` is the user's last item.
+    ``future``: the history stops 20 events early and ``toward`` is the user's last item;
+    ``another's``: it is the last item of the next user whose last item is new to her.
     """
     log = place.log
     tasks = place.tasks(seed)
     if drawn == "random":
         return [{**task, "toward": task["objective"]} for task in tasks]
-    last = [int(log.items_of(task["user"])[-1]) for task in tasks]
+    mine = [log.items_of(task["user"]) for task in tasks]
+    last = np.array([items[-1] for items in mine])
+    toward = last.copy()
+    if drawn == "another's":
+        for row, items in enumerate(mine):
+            others = np.roll(last, -row - 1)
+            toward[row] = others[~np.isin(others, items)][0]
     return [
-        {**task, "cut": max(1, task["cut"] - 20), "toward": item}
-        for task, item in zip(tasks, last, strict=True)
+        {**task, "cut": max(1, task["cut"] - 20), "toward": int(item)}
+        for task, item in zip(tasks, toward, strict=True)
     ]
 
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from recgym.benchmark.influence_path.suite import (
-    BACKBONES,
     DEFAULT,
     IRN,
     OURS,
     irn,
     learner,
+    methods,
     rec2inf,
     suite,
     vanilla,
@@ -28,6 +28,20 @@ TASKS = 300
 STRONG = ("sasrec", "caser", "gru4rec", OURS)
 JUMP = Entry("jump", "jump")  # in every table: what its success is worth
 JUDGES = ("bert4rec", "sasrec", "gru4rec", "caser")
+STUBBORN = (
+    "irn[gap left]",
+    "irn[nearest, final offer]",
+    "vanilla[sasrec]",
+    "rec2inf[sasrec, embedding, final offer]",
+    f"rec2inf[{OURS}, embedding, final offer]",
+    "pf2inf[dijkstra]",
+    "ipg",
+    "planner",
+    "lookahead",
+    "jump",
+    "random",
+)
+"""Who is also shown offering again what was refused."""
 
 # Table VI, one setting at a time around the paper's choice; l_min stays 20.
 SEARCH: Mapping[str, tuple[float, ...]] = {
@@ -113,27 +127,14 @@ def aggressiveness(name: str, base: Suite) -> Study:
 
 
 def acceptance(name: str, base: Suite) -> Study:
-    """Users who may refuse (future work 4), with and without planning around a refusal."""
+    """Users who may refuse (future work 4), and planning around a refusal, with and without."""
     dataset = _dataset(base)
-    agents = [
-        learner(dataset, "maskable_ppo"),
-        learner(dataset, "model_ppo"),
-        irn(dataset, "irn[gap left]"),
-        irn(dataset, "irn[gap 0]", gap=0),
-        irn(dataset, "irn[nearest, final offer]", nearest=True, final_offer=True),
-        vanilla("sasrec"),
-        *(rec2inf(b, "embedding", offer) for b in ("sasrec", OURS) for offer in (False, True)),
-        Entry("pf2inf[dijkstra]", "pf2inf"),
-        Entry("ipg", "ipg"),
-        Entry("planner", "planner"),
-        Entry("lookahead", "lookahead"),
-        *(Entry(agent, agent) for agent in ("popularity", "jump", "random")),
-    ]
-    stubborn = [replace(e, config={**e.config, "replan": False}) for e in agents]
+    agents = everyone(dataset)
+    kept = [replace(e, config={**e.config, "replan": False}) for e in agents if e.label in STUBBORN]
     suites = {
         "passive": _part(base, name, agents),
         "sampled": _part(base, name, agents, acceptance="sampled"),
-        "sampled, no replanning": _part(base, name, stubborn, acceptance="sampled"),
+        "sampled, no replanning": _part(base, name, kept, acceptance="sampled"),
     }
     return Study(name, "Users who may refuse", "acceptance", suites, ("SR", "return"))
 
@@ -192,48 +193,52 @@ def transfer(name: str, base: Suite) -> Study:
     """
     dataset = _dataset(base)
     home = {"evaluator": "bert4rec"}
-    everywhere = [
-        irn(dataset, "irn[gap left]"),
-        irn(dataset, "irn[nearest, final offer]", nearest=True, final_offer=True),
-        *(rec2inf(b, "embedding", True) for b in (*BACKBONES, OURS)),
-        Entry("pf2inf[dijkstra]", "pf2inf"),
-        Entry("ipg", "ipg"),
-        JUMP,
-        Entry("planner[sasrec]", "planner"),
-        *(
-            learner(dataset, "model_ppo", f"model_ppo[{user}]", user=user)
-            for user in JUDGES
-            if user != "bert4rec"
-        ),
-    ]
+    others = [user for user in JUDGES if user != "bert4rec"]
     tuned = [
         replace(entry, label=f"{entry.label}[{user}]", train_env={"evaluator": user})
         for entry in (learner(dataset, "maskable_ppo"), Entry("lookahead", "lookahead"))
         for user in JUDGES
     ]
+    dreaming = [learner(dataset, "model_ppo", f"model_ppo[{user}]", user=user) for user in others]
+    dreaming.append(Entry("planner[sasrec]", "planner"))
+    named = {"maskable_ppo", "lookahead", "model_ppo", "planner"}
+    everywhere = [*dreaming, *(e for e in everyone(dataset) if e.label not in named)]
     agents = [*tuned, *(replace(entry, train_env=home) for entry in everywhere)]
     suites = {user: _part(base, name, agents, evaluator=user) for user in JUDGES}
     return Study(name, "Evaluator transfer", "judged by", suites, ("return",), matrix=True)
 
 
 def search(name: str, base: Suite) -> Study:
-    """Table VI: the paper's ranges, one setting at a time, on the validation objectives."""
+    """Table VI: the paper's ranges, one setting at a time, on the validation objectives.
+
+    A width that the paper's heads do not divide takes the most heads below that do; heads that do
+    not divide the width are left out. A network is judged at gap ``left`` and at gap 0.
+    """
     dataset = _dataset(base)
     around = IRN.get(dataset, IRN["lastfm-2k"])
     entries, levels = [], {}
     for setting, values in SEARCH.items():
         for value in values:
             config = {**around, setting: value}
-            if config["width"] % config["heads"]:
-                continue  # heads divide the width
+            width, heads = int(config["width"]), int(config["heads"])
+            if width % heads and setting == "heads":
+                continue
+            config["heads"] = max(h for h in range(1, heads + 1) if width % h == 0)
             if setting == "longest":
                 config["length"] = max(60, int(value))
-            label = f"irn[{setting} {value:g}]"
-            entries.append(Entry(label, "irn", config, train_seed=0))
-            levels[label] = (setting, "irn", float(value))
+            for gap in ("left", 0):
+                label = f"irn[{setting} {value:g}, gap {gap}]"
+                entries.append(Entry(label, "irn", {**config, "gap": gap}, train_seed=0))
+                levels[label] = (setting, f"gap {gap}", float(value))
     part = _part(base, name, [*entries, JUMP])
     part = replace(part, seeds=(0,), split="validation", tasks=base.tasks)
     return Study(name, "Search", "value", {"all": part}, ("return", "IoI"), levels)
+
+
+def everyone(dataset: str) -> list[Entry]:
+    """Every agent of Table III; IRN in its one training and by greedy decoding alone."""
+    left_out = ("published mask", "padded", "beam", "sampled")
+    return [e for e in methods(dataset) if not any(word in e.label for word in left_out)]
 
 
 _BUILD = {
