@@ -11,6 +11,7 @@ from types import NoneType
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
+from gymnasium import spaces
 
 from recgym.agents.replanning import Refusals
 from recgym.envs.arguments import plain, whole
@@ -75,6 +76,16 @@ def _wanted(kind: Any) -> str:
     if kinds := get_args(kind):
         return " or ".join(map(_wanted, kinds))
     return "None" if kind is NoneType else f"of type {kind.__name__}"
+
+
+def at_least(config: Any, least: int, *names: str) -> None:
+    """
+    Raises:
+        AgentError: one of these settings is smaller.
+    """
+    for name in names:
+        if getattr(config, name) < least:
+            raise AgentError(f"{name} must be at least {least}, got {getattr(config, name)}.")
 
 
 def steps_to_learn(total_timesteps: int | None, usual: int) -> int:
@@ -156,7 +167,8 @@ class Agent(ABC):
         ``episode_start``. Without it, each call plans as if nothing had been refused.
 
         Raises:
-            AgentError: a state of other rows, or of another kind.
+            AgentError: a state of other rows, or of another kind; an observation of another world,
+                or with a user or item that this one does not have.
         """
         space = self.problem.observation_space
         key = next(key for key in space if space[key].shape)
@@ -167,7 +179,7 @@ class Agent(ABC):
             for key, value in observation.items()
         }
         for key, value in batch.items():
-            batch[key] = value.reshape(len(value), *(space[key].shape or ()))
+            batch[key] = _fitting(key, value, space[key])
         memory = None
         if self.config.replan and self.problem.may_refuse:
             memory = self._remember(batch, state, episode_start)
@@ -213,9 +225,11 @@ class Agent(ABC):
         if not isinstance(card.get("config"), dict):
             raise AgentError(f"{path}: agent.json holds no configuration. Save the agent again.")
         if card.get("data") != _data_fingerprint(problem_of(env)):
+            here = getattr(problem_of(env).action_space, "n", None)
             raise AgentError(
                 f"{path} was made for other data ({card.get('n_actions')} actions) or another "
-                "recommender than this environment's. Train the agent again on them."
+                f"recommender than this environment's{f' ({here} actions)' if here else ''}. "
+                "Train the agent again on them."
             )
         return cls(env, cls.Config.from_dict(card["config"]))
 
@@ -226,6 +240,32 @@ class Agent(ABC):
             "data": _data_fingerprint(self.problem),
             "n_actions": int(getattr(self.problem.action_space, "n", 0)),
         }
+
+
+def _fitting(key: str, value: np.ndarray, space: Any) -> np.ndarray:
+    """(B, ...) of one entry of an observation, which its space of single ones can hold."""
+    shape = space.shape or ()
+    if value.size != len(value) * int(np.prod(shape)):
+        raise AgentError(
+            f"observation[{key!r}] has rows of shape {value.shape[1:]}, in the agent's world it is "
+            f"{shape}. Give it observations of the environment that it was made for."
+        )
+    value = value.reshape(len(value), *shape)
+    low, high = _range(space)
+    if value.size and not (low <= value.min() and value.max() <= high):
+        raise AgentError(
+            f"observation[{key!r}] must be in {low:g}..{high:g}, got {value.min()}..{value.max()}."
+        )
+    return value
+
+
+def _range(space: Any) -> tuple[float, float]:
+    """Least and greatest of what counts or numbers something; infinite for measured values."""
+    if isinstance(space, spaces.Discrete):
+        return int(space.start), int(space.start + space.n) - 1
+    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.integer):
+        return int(space.low.min()), int(space.high.max())
+    return -np.inf, np.inf
 
 
 def _data_fingerprint(problem: Problem) -> str:

@@ -49,7 +49,10 @@ class Checkpoint:
         Raises:
             StoreError: a damaged file, or the checkpoint of another training.
         """
-        tensors = store.read_tensors(self.path)
+        try:
+            tensors = store.read_tensors(self.path)
+        except store.StoreError as error:
+            raise store.StoreError(f"{error} To train from the start, delete it.") from None
         try:
             text = json.loads(bytes(tensors.pop("record").tolist()))
             found, record = text["identity"], text["record"]

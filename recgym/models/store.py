@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from recgym.models.base import LogModel
@@ -19,6 +19,7 @@ from recgym.models.collaborative import Collaborative
 
 WEIGHTS, CARD = "weights.safetensors", "model.json"
 FORMAT = 1
+SEAL = "sha256"  # in a file's metadata: of its tensors, by name
 
 
 class StoreError(ValueError):
@@ -49,9 +50,23 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], *, sealed: bool = True) -> None:
+    """Write a safetensors file, with a digest inside by which reading finds altered bytes.
+
+    Without ``sealed`` there is none: where the digest of the whole file stands beside it.
+    """
     contiguous = {key: value.detach().contiguous() for key, value in tensors.items()}
-    write_atomically(path, lambda temporary: save_file(contiguous, temporary))
+    metadata = {SEAL: _digest(contiguous)} if sealed else None
+    write_atomically(path, lambda temporary: save_file(contiguous, temporary, metadata))
+
+
+def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.cpu().numpy().tobytes())
+    return found.hexdigest()
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -67,14 +82,26 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """
+    Raises:
+        StoreError: a missing, truncated or altered file.
+    """
     if not path.is_file():
         raise StoreError(f"{path} does not exist.")
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as file:
+            seal = (file.metadata() or {}).get(SEAL)
+        tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise StoreError(
             f"{path} is not a whole safetensors file ({error}). Copy it again, or make it anew."
         ) from None
+    if seal is not None and seal != _digest(tensors):
+        raise StoreError(
+            f"{path} was altered after it was written: its numbers are not those of the SHA-256 "
+            "inside. Copy it again, or make it anew."
+        )
+    return tensors
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -99,7 +126,7 @@ def save_model(folder: Path, model: LogModel | Collaborative, card: Mapping[str,
     weights = model.state_dict()
     if not isinstance(model, Collaborative):
         weights = {key: value.half() for key, value in weights.items()}
-    write_tensors(folder / WEIGHTS, weights)
+    write_tensors(folder / WEIGHTS, weights, sealed=False)
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     head = {"format": FORMAT, "model": model.name, "config": model.config.to_dict()}
     write_json(folder / CARD, {**head, "weights_sha256": digest, **card})

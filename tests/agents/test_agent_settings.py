@@ -94,6 +94,26 @@ def test_agents_for_an_environment_made_without_an_id():
 
 
 @pytest.mark.parametrize(
+    ("name", "config", "words"),
+    [
+        ("maskable_ppo", {"batch": 0}, "batch must be at least 2"),
+        ("ppo", {"n_steps": 1}, "n_steps must be at least 2"),
+        ("model_ppo", {"epochs": 0}, "epochs must be at least 1"),
+        ("maskable_ppo", {"gamma": 2.0}, "gamma must be in"),
+        ("dqn", {"buffer": 0}, "buffer must be at least 1"),
+        ("dqn", {"learning_rate": 0.0}, "learning_rate must be positive"),
+        ("dqn", {"exploration_fraction": 1.5}, "exploration_fraction must be in"),
+        ("planner", {"user": "bpr"}, "user must be one of"),
+    ],
+)
+def test_settings_that_cannot_be(markov, name, config, words):
+    if name.endswith("ppo") or name == "dqn":
+        pytest.importorskip("sb3_contrib")
+    with pytest.raises(AgentError, match=words):
+        agents.make(name, markov, **config)
+
+
+@pytest.mark.parametrize(
     "card",
     [
         {"agent": "random"},

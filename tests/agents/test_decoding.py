@@ -120,8 +120,8 @@ class TestIRN:
             ({"decoding": "greedy best"}, "decoding"),
             ({"decoding": "beam", "nearest": True}, "greedy decoding"),
             ({"temperature": 0.0}, "temperature must be positive"),
-            ({"beams": 0}, "beams and depth"),
-            ({"depth": 0}, "beams and depth"),
+            ({"beams": 0}, "beams must be at least 1"),
+            ({"depth": 0}, "depth must be at least 1"),
         ],
     )
     def test_bad_settings(self, venv, config, words):

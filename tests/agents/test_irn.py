@@ -111,6 +111,34 @@ def test_impressionability_is_every_users_own(trained, world):
     assert (fresh.impressionability() == 1).all()
 
 
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"heads": 0}, "heads must be at least 1"),
+        ({"init_std": -1.0}, "init_std must be at least 0"),
+        ({"shortest": 40, "longest": 40}, "at most length"),
+        ({"mask_type": 1, "decode_w_t": 2.0}, "no effect with mask_type 1"),
+    ],
+)
+def test_settings_that_cannot_be(world, config, words):
+    with pytest.raises(AgentError, match=words):
+        agents.make("irn", world, **{**SMALL, **config})
+
+
+@pytest.mark.parametrize("key", ["user", "objective", "history", "steps_left"])
+def test_what_this_world_does_not_have(trained, world, key):
+    observation, _ = world.reset(seed=0)
+    wrong = {**observation, key: np.asarray(observation[key]) + 100_000}
+    with pytest.raises(AgentError, match=rf"observation\['{key}'\] must be in 0\.\."):
+        trained.predict(wrong)
+
+
+def test_an_observation_of_another_world(trained):
+    observation, _ = gym.make("recgym/InfluencePathTiny-v0").reset(seed=0)
+    with pytest.raises(AgentError, match="in the agent's world it is"):
+        trained.predict(observation)
+
+
 class TestFiles:
     def test_the_loaded_agent_scores_equally(self, trained, world, tmp_path):
         trained.save(tmp_path)
@@ -124,6 +152,11 @@ class TestFiles:
         whole = file.read_bytes()
         file.write_bytes(whole[: len(whole) // 2])
         with pytest.raises(StoreError, match="not a whole safetensors file"):
+            type(trained).load(tmp_path, world)
+        altered = bytearray(whole)
+        altered[-9] ^= 1  # a number, still finite
+        file.write_bytes(bytes(altered))
+        with pytest.raises(StoreError, match="altered after it was written"):
             type(trained).load(tmp_path, world)
         file.unlink()
         with pytest.raises(StoreError, match="does not exist"):

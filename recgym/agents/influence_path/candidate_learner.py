@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from recgym.agents.base import AgentError
+from recgym.agents.base import AgentError, at_least
 from recgym.agents.influence_path.candidates import CandidateConfig, RandomCandidates
 from recgym.agents.sb3.learner import PolicyLearner
 from recgym.envs.influence_path.dynamics import InfluencePath
@@ -29,9 +29,11 @@ class LearnerConfig(CandidateConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("timesteps", "num_envs", "width"):
-            if getattr(self, name) < 1:
-                raise AgentError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        at_least(self, 1, "timesteps", "num_envs", "width")
+        if not 0 <= self.gamma <= 1:
+            raise AgentError(f"gamma must be in [0, 1], got {self.gamma}.")
+        if not 0 < self.learning_rate < np.inf:
+            raise AgentError(f"learning_rate must be positive, got {self.learning_rate}.")
 
 
 class CandidateLearner(PolicyLearner, RandomCandidates):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from recgym.agents.base import choose_uniformly
+from recgym.agents.base import AgentError, at_least, choose_uniformly
 from recgym.agents.influence_path.candidate_learner import CandidateLearner, LearnerConfig
 from recgym.wrappers.candidates import CandidateSet
 
@@ -28,6 +28,15 @@ class DQNConfig(LearnerConfig):
     exploration_fraction: float = 0.3
     """Share of the training over which the chance of a random candidate falls."""
     exploration_final: float = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        counts = ("buffer", "batch", "train_freq", "gradient_steps", "target_update")
+        at_least(self, 1, *counts)
+        at_least(self, 0, "learning_starts")
+        for name in ("exploration_fraction", "exploration_final"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise AgentError(f"{name} must be in [0, 1], got {getattr(self, name)}.")
 
 
 class DQNAgent(CandidateLearner):

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from recgym.agents.base import Agent, AgentConfig, AgentError
+from recgym.agents.base import Agent, AgentConfig, AgentError, at_least
 from recgym.agents.influence_path import decoding
 from recgym.agents.influence_path.rec2inf import moved_up, nearest_first
 from recgym.data.log import DataError
@@ -106,8 +106,15 @@ class IRNAgent(Agent):
             raise AgentError(f"temperature must be positive, got {c.temperature}.")
         if c.decode_w_t is not None and not np.isfinite(c.decode_w_t):
             raise AgentError(f"decode_w_t must be finite, got {c.decode_w_t}.")
-        if c.beams < 1 or c.depth < 1:
-            raise AgentError(f"beams and depth must be at least 1: {c.beams}, {c.depth}.")
+        if c.decode_w_t is not None and c.mask_type == 1:
+            raise AgentError("decode_w_t has no effect with mask_type 1, which has no weights.")
+        if not 0 <= c.init_std < np.inf:
+            raise AgentError(f"init_std must be at least 0, got {c.init_std}.")
+        if c.shortest > c.length:
+            raise AgentError(
+                f"shortest ({c.shortest}) must be at most length ({c.length}), an input's tokens."
+            )
+        at_least(c, 1, "beams", "depth")
         longest_gap = c.length - 2  # an item and the objective remain
         gap = self.problem.params.horizon if c.gap == "left" else c.gap
         if not isinstance(gap, int | np.integer) or not 0 <= gap <= longest_gap:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from recgym.agents.base import at_least
 from recgym.agents.influence_path.candidate_learner import CandidateLearner, LearnerConfig
 
 
@@ -22,6 +23,11 @@ class MaskablePPOConfig(LearnerConfig):
     epochs: int = 4
     gae_lambda: float = 0.95
     entropy: float = 0.005
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, 2, "n_steps", "batch")  # PPO normalises advantages, which takes two
+        at_least(self, 1, "epochs")
 
 
 class MaskablePPOAgent(CandidateLearner):

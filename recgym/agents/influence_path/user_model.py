@@ -13,8 +13,13 @@ def own_user(name: str, problem: InfluencePath) -> SequenceEvaluator:
     """A next-item model of the problem's log by name (:func:`recgym.evaluators.names`).
 
     Raises:
-        AgentError: it is the environment's own simulated user.
+        AgentError: it is the environment's own simulated user, or no model of users at all.
         DataError: it has not been trained on these data; the message says how to.
     """
+    if name not in evaluators.names():
+        raise AgentError(
+            f"user must be one of {', '.join(evaluators.names())}, which score any history; "
+            f"got {name!r}."
+        )
     backbones.refuse_the_user(name, problem.log, problem.evaluator, AgentError)
     return evaluators.load(name, problem.log)
