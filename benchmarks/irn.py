@@ -23,8 +23,7 @@ import torch
 from measuring import measure, show
 
 import recgym  # noqa: F401  (registers the environments)
-from recgym import agents
-from recgym.agents.influence_path.irn import IRNAgent
+from recgym.agents.influence_path.irn import IRNAgent, IRNAgentConfig
 from recgym.benchmark.influence_path.suite import ENV_ID, IRN
 from recgym.data.splits import leave_last_out, segments, sequences
 from recgym.models.irn_training import batches
@@ -109,7 +108,7 @@ def main() -> None:
     torch.set_num_threads(1)
     config = IRN[arguments.dataset]
     env = gym.make(ENV_ID, dataset=arguments.dataset, evaluator="markov")
-    agent = agents.make("irn", env, **config)
+    agent = IRNAgent(env, IRNAgentConfig(**config))
     log = agent.problem.log
     train, _ = segments(leave_last_out(log)[0], config["shortest"], config["longest"], seed=0)
     rng = np.random.default_rng(0)
