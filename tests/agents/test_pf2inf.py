@@ -12,7 +12,8 @@ import pytest
 import recgym
 from recgym import agents
 from recgym.agents.base import AgentError
-from recgym.agents.influence_path.pf2inf import (
+from recgym.data import InteractionLog
+from recgym.models.item_graph import (
     descend,
     genre_graph,
     hops,
@@ -20,7 +21,6 @@ from recgym.agents.influence_path.pf2inf import (
     spanning_tree,
     tree_path,
 )
-from recgym.data import InteractionLog
 
 ID = "recgym/InfluencePath-v0"
 

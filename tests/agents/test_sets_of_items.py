@@ -8,9 +8,9 @@ import pytest
 
 import recgym  # noqa: F401
 from recgym import agents
-from recgym.agents.influence_path.pf2inf import hops, neighbours
 from recgym.benchmark.evaluation import evaluate
 from recgym.envs.influence_path.objectives import aim, final_offer, members, squared_distance
+from recgym.models.item_graph import hops, neighbours
 
 ID, TINY = "recgym/InfluencePath-v0", "recgym/InfluencePathTiny-v0"
 QUICK = {

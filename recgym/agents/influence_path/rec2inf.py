@@ -16,8 +16,6 @@ from recgym.envs.influence_path.objectives import final_offer, squared_distance
 from recgym.evaluators import backbones
 from recgym.evaluators.best import best_first
 
-DISTANCES = ("genre", "embedding")
-
 
 @dataclass(frozen=True)
 class Rec2InfConfig(AgentConfig):
@@ -46,8 +44,6 @@ class Rec2Inf(Agent):
         log = self.problem.log
         if not 1 <= self.config.k <= log.n_items:
             raise AgentError(f"k must be in 1..{log.n_items} (the items), got {self.config.k}.")
-        if self.config.distance not in DISTANCES:
-            raise AgentError(f"distance must be one of {DISTANCES}, got {self.config.distance!r}.")
         if self.config.distance == "genre" and not log.genre_names:
             raise AgentError(f'{log.name} has no genres. Use distance="embedding".')
         self.score = backbones.scorer(self.config.backbone, log)
