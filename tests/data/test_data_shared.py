@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -105,6 +107,43 @@ def test_lastfm_from_the_official_layout_equals_the_shared_one(shared_data, tmp_
     np.testing.assert_array_equal(read.user, shared.user)
     np.testing.assert_array_equal(read.item, shared.item)
     np.testing.assert_array_equal(read.time, shared.time)
+
+
+@pytest.mark.slow
+def test_a_bench_of_an_imported_official_folder(shared_data, tmp_path, monkeypatch):
+    """From the unpacked archive of Last.fm to the report of a bench, without the shared folder."""
+    import pandas as pd
+
+    from recgym.benchmark import suites
+    from recgym.benchmark.bench import bench
+
+    folder, official = shared_data / "lastfm-2k", tmp_path / "hetrec2011-lastfm-2k"
+    official.mkdir()
+    taggings = pd.read_parquet(folder / "taggings.parquet").drop(columns="exact")
+    taggings.columns = ["userID", "artistID", "tagID", "timestamp"]
+    artists = pd.read_parquet(folder / "items.parquet").dropna(subset="title")
+    artists = artists.rename(columns={"item_id": "id", "title": "name"})[["id", "name"]]
+    tags = pd.read_parquet(folder / "tags.parquet")
+    for name, frame, encoding in (
+        ("user_taggedartists-timestamps.dat", taggings, "utf-8"),
+        ("artists.dat", artists, "utf-8"),
+        ("tags.dat", tags, "latin-1"),
+    ):
+        frame.to_csv(official / name, sep="\t", index=False, quoting=3, encoding=encoding)
+    shared = data.load("lastfm-2k").fingerprint
+    monkeypatch.delenv("RECGYM_SHARED_DATA")
+    _load.cache_clear()
+    data.import_path(official)
+    assert data.load("lastfm-2k").fingerprint == shared
+
+    suite = suites.get("influence-path", dataset="lastfm-2k")
+    named = ("jump", "vanilla[popularity]", "rec2inf[cooccurrence, genre]", "pf2inf[dijkstra]")
+    entries = tuple(e for e in suite.entries if e.label in named)
+    suite = replace(suite, entries=entries, seeds=(0,), tasks=40)
+    suite = replace(suite, env_kwargs={**suite.env_kwargs, "evaluator": "markov"}, prepare=None)
+    result = bench(suite, tmp_path / "runs", jobs=1)
+    assert len(result.finished) == len(named)
+    assert not result.failed
 
 
 def test_import_of_a_shared_folder(shared_data, monkeypatch, own_cache):

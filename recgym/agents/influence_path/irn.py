@@ -33,6 +33,7 @@ CHUNK = 128  # rows per forward pass
 class IRNAgentConfig(AgentConfig):
     """Architecture, training and decoding; the defaults train in about a minute on one core."""
 
+    # what it does with its network
     gap: int | Literal["left"] = "left"
     """Places between the path and the objective: a number, or the steps left."""
     nearest: bool = False
@@ -50,14 +51,14 @@ class IRNAgentConfig(AgentConfig):
     """Steps that a beam looks ahead; it plans anew at every step."""
     decode_w_t: float | None = None
     """w_t in decoding, where it is not that of training (the paper's aggressiveness degree)."""
+
+    # the network (:class:`recgym.models.irn.IRNConfig`)
     mask_type: Literal[1, 2, 3] = 3
     """1: the objective is visible; 2: with the weight w_t; 3: with w_t·r_u (Table V)."""
     w_t: float = 1.0
     w_h: float = 0.05
     objective_reads: bool = False
     """Whether the objective's position attends to the items; it leaks targets in training."""
-    objective_in_loss: bool = True
-    """Learn to predict the objective itself from its predecessor, as the paper does."""
     width: int = 64
     layers: int = 2
     heads: int = 2
@@ -66,6 +67,8 @@ class IRNAgentConfig(AgentConfig):
     length: int = 60
     """Tokens of the input, the gap and the objective included."""
     user_width: int = 10
+
+    # its training (:class:`recgym.models.irn_training.IRNTraining`)
     epochs: int = 30
     batch: int = 32
     learning_rate: float = 2e-3
@@ -74,6 +77,8 @@ class IRNAgentConfig(AgentConfig):
     """Training segments have shortest to longest items."""
     keep_short: bool = False
     """Whether a history shorter than ``shortest`` teaches too, padded, as in the paper."""
+    objective_in_loss: bool = True
+    """Learn to predict the objective itself from its predecessor, as the paper does."""
     patience: int = 4
     """Epochs without a better validation loss after which training stops; 0: the last epoch."""
     init_std: float = 0.1
