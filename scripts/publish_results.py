@@ -13,7 +13,8 @@ With ``--keep`` the agents of an earlier bench that the folder lacks stay, to ad
     <!-- table: end -->
 
 from committed CSVs: :func:`table` where they have means and intervals, :func:`plain` (with
-``columns=``) where they do not, :func:`beside` (with ``published=``) beside a paper's numbers.
+``columns=``) where they do not, :func:`beside` (with ``published=``) beside a paper's numbers,
+:func:`standing` (with ``against=``) how many agents another one leads.
 Nothing is typed by hand.
 """
 
@@ -104,8 +105,8 @@ def fill(text: str) -> str:
 
 def _filled(arguments: str) -> str:
     given = dict(part.split("=", 1) for part in arguments.split())
-    kind = plain if "columns" in given else beside if "published" in given else table
-    made = kind(**given)
+    kinds = (("columns", plain), ("published", beside), ("against", standing))
+    made = next((kind for key, kind in kinds if key in given), table)(**given)
     return f"<!-- table: {arguments} -->\n{made}\n<!-- table: end -->"
 
 
@@ -213,6 +214,36 @@ def beside(
         lines.append("| " + " | ".join(cells) + " |")
     if len(lines) == 2:
         raise BenchmarkError(f"{published}: no table {table} on {dataset}")
+    return "\n".join(lines)
+
+
+def standing(source: str, leaders: str, against: str, metric: str = "return") -> str:
+    """Markdown of how many agents each leader is ahead of, behind, or neither, by its intervals.
+
+    Args:
+        source: a leads.csv.
+        leaders: patterns of leaders, and ``against``: patterns of agents, one column for each; both
+            without blanks (``?`` stands for one), separated by ``;``.
+        metric: that of the leads.
+    """
+    frame: Any = pd.read_csv(ROOT / source)
+    frame = frame[frame["metric"] == metric]
+    patterns, groups = leaders.split(";"), against.split(";")
+    heads = [f"{group.replace('?', ' ')}: ahead / neither / behind" for group in groups]
+    lines = ["| agent | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
+    for leader in dict.fromkeys(frame["leader"]):
+        if not any(fnmatch.fnmatchcase(leader, p) for p in patterns):
+            continue
+        mine, cells = frame[frame["leader"] == leader], []
+        for group in groups:
+            chosen = mine[[fnmatch.fnmatchcase(a, group) for a in mine["agent"]]]
+            if chosen.empty:
+                raise BenchmarkError(f"{source}: {leader} is compared with nothing like {group}")
+            ahead, behind = int((chosen["low"] > 0).sum()), int((chosen["high"] < 0).sum())
+            cells.append(f"{ahead} / {len(chosen) - ahead - behind} / {behind}")
+        lines.append("| " + " | ".join([leader, *cells]) + " |")
+    if len(lines) == 2:
+        raise BenchmarkError(f"{source}: no leader fits {leaders}")
     return "\n".join(lines)
 
 

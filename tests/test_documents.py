@@ -68,6 +68,17 @@ def test_a_papers_numbers_stand_beside_ours(publish, tmp_path, monkeypatch):
         publish.beside("ours.csv", "theirs.csv", "V", "a", "SR")
 
 
+def test_how_many_an_agent_leads(publish, tmp_path, monkeypatch):
+    rows = ["a,x 1,2,1,3", "a,x 2,0,-1,1", "a,y 1,-2,-3,-1", "b,x 1,-1,-2,-.5", "b,y 1,1,.5,2"]
+    text = "leader,agent,value,low,high,metric\n" + "".join(f"{row},return\n" for row in rows)
+    (tmp_path / "leads.csv").write_text(text)
+    monkeypatch.setattr(publish, "ROOT", tmp_path)
+    lines = publish.standing("leads.csv", "a;b", "x?*;y?*").splitlines()
+    assert lines[2:] == ["| a | 1 / 1 / 0 | 0 / 0 / 1 |", "| b | 0 / 0 / 1 | 1 / 0 / 0 |"]
+    with pytest.raises(publish.BenchmarkError, match="nothing like"):
+        publish.standing("leads.csv", "a", "z*")
+
+
 def test_a_bench_that_is_taken_again_keeps_other_agents(publish, tmp_path):
     from recgym.benchmark import runner
 
