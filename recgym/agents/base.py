@@ -124,6 +124,8 @@ class Agent(ABC):
     name: ClassVar[str]
     sees: ClassVar[Sees] = "log"
     Config: ClassVar[type[AgentConfig]] = AgentConfig
+    repeatable: ClassVar[bool] = False
+    """Whether `act` depends on the observation alone once it has learned, and draws nothing."""
 
     def __init__(self, env: Any, config: AgentConfig | None = None):
         self.config = config or self.Config()
@@ -251,6 +253,8 @@ def _fitting(key: str, value: np.ndarray, space: Any) -> np.ndarray:
             f"{shape}. Give it observations of the environment that it was made for."
         )
     value = value.reshape(len(value), *shape)
+    if key == "steps_left":  # agents may play another horizon than the one they were made for
+        return value
     low, high = _range(space)
     if value.size and not (low <= value.min() and value.max() <= high):
         raise AgentError(

@@ -14,6 +14,7 @@ import numpy as np
 from recgym.benchmark import files, making
 from recgym.benchmark.files import BenchmarkError
 from recgym.benchmark.provenance import PeakMemory, machine, versions
+from recgym.benchmark.remembering import remember
 from recgym.benchmark.spec import TRAIN_SPLIT, RunSpec
 
 if TYPE_CHECKING:
@@ -125,6 +126,8 @@ def execute_together(
         agent.learn(first.timesteps, seed=learning)
         tell("train", 1.0)
         seconds = round(time.perf_counter() - started, 3)
+        if len(todo) > 1:
+            remember(agent)
         for spec, out in todo:
             _judge(agent, spec, out, {"train_seconds": seconds}, rows, memory, tell)
     finally:

@@ -125,7 +125,7 @@ def test_settings_that_cannot_be(world, config, words):
         agents.make("irn", world, **{**SMALL, **config})
 
 
-@pytest.mark.parametrize("key", ["user", "objective", "history", "steps_left"])
+@pytest.mark.parametrize("key", ["user", "objective", "history"])
 def test_what_this_world_does_not_have(trained, world, key):
     observation, _ = world.reset(seed=0)
     wrong = {**observation, key: np.asarray(observation[key]) + 100_000}

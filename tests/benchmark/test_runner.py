@@ -18,8 +18,8 @@ from tiny_bench import SUITE, Here
 from recgym.benchmark import files, making, studies, suites
 from recgym.benchmark.bench import bench
 from recgym.benchmark.files import BenchmarkError
-from recgym.benchmark.runner import run
-from recgym.benchmark.spec import specs_of
+from recgym.benchmark.runner import execute, execute_together, run
+from recgym.benchmark.spec import RunSpec, specs_of
 from recgym.benchmark.suites import Entry
 from recgym.benchmark.table import build
 
@@ -232,3 +232,36 @@ def test_unknown_suites_and_clashing_labels_are_refused():
         replace(SUITE, entries=(Entry("a b", "jump"), Entry("a-b", "random")))
     with pytest.raises(ValueError, match="main metric"):
         replace(SUITE, main="profit")
+
+
+def test_an_agent_that_several_judge_is_asked_once(tmp_path, monkeypatch):
+    from recgym.agents.influence_path.lookahead import Lookahead
+
+    asked, act = [], Lookahead.act
+
+    def counted(self, observation, *, deterministic):
+        asked.append(len(observation["user"]))
+        return act(self, observation, deterministic=deterministic)
+
+    monkeypatch.setattr(Lookahead, "act", counted)
+    home, judges = {"bonus": 5.0}, (5.0, 1.0)
+    specs = [
+        RunSpec(
+            "recgym/InfluencePath-v0",
+            "lookahead",
+            seed=0,
+            label=f"bonus {judge:g}",
+            env_kwargs={"dataset": "synthetic", "bonus": judge},
+            tasks=20,
+            train_env=home,
+        )
+        for judge in judges
+    ]
+    together = execute_together([(spec, tmp_path / "both") for spec in specs])
+    once = len(asked)
+    alone = [execute(spec, tmp_path / "alone") for spec in specs]
+    assert len(asked) == 3 * once  # once together, once each alone
+    for a, b in zip(together, alone, strict=True):
+        pd.testing.assert_frame_equal(files.read(a).episodes, files.read(b).episodes)
+    first, second = (files.read(path).episodes["return"] for path in together)
+    assert not first.equals(second)

@@ -35,6 +35,7 @@ class Lookahead(Agent):
 
     name = "lookahead"
     sees = "privileged"
+    repeatable = True
     Config = LookaheadConfig
     config: LookaheadConfig
     problem: InfluencePath

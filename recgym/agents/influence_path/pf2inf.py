@@ -54,6 +54,7 @@ class Pf2Inf(Agent):
     """
 
     name = "pf2inf"
+    repeatable = True
     Config = Pf2InfConfig
     config: Pf2InfConfig
     problem: InfluencePath

@@ -35,6 +35,7 @@ class Rec2Inf(Agent):
     """Ties in distance go to the item that the recommender ranks higher."""
 
     name = "rec2inf"
+    repeatable = True
     Config = Rec2InfConfig
     config: Rec2InfConfig
     problem: InfluencePath
