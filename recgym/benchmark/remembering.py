@@ -24,7 +24,7 @@ def remember(agent: Agent) -> None:
     def remembered(observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
         asked = hashlib.blake2b(str(deterministic).encode())
         for key in sorted(observation):
-            asked.update(np.ascontiguousarray(observation[key]))
+            asked.update(np.asarray(observation[key]).tobytes())
         answer = asked.digest()
         if answer not in known:
             known[answer] = act(observation, deterministic=deterministic)
