@@ -129,7 +129,8 @@ def table(
         setting: of a study; empty for all.
         row: what makes a row: ``agent``, or other columns such as ``k,policy``; patterns are for
             the last of them.
-        where: rows to keep, as ``column:value``, separated by ``;``; ``_`` stands for a blank.
+        where: rows to keep, as ``column:value`` or ``column:value|value``, separated by ``;``; ``_``
+            stands for a blank.
         by: a column whose values become the columns, for a single metric.
         interval: ``no`` leaves it out.
     """
@@ -142,7 +143,8 @@ def table(
     conditions = [part.split(":", 1) for part in where.split(";") if part]
     conditions += [["setting", setting]] if setting else []
     for column, value in conditions:
-        frame = frame[frame[column].astype(str).isin([value, value.replace("_", " ")])]
+        values = [way for one in value.split("|") for way in (one, one.replace("_", " "))]
+        frame = frame[frame[column].astype(str).isin(values)]
     rows, patterns = row.split(","), agents.split(";")
     keep = [any(fnmatch.fnmatchcase(str(a), p) for p in patterns) for a in frame[rows[-1]]]
     frame = frame[keep]
@@ -229,7 +231,8 @@ def standing(source: str, leaders: str, against: str, metric: str = "return") ->
     frame: Any = pd.read_csv(ROOT / source)
     frame = frame[frame["metric"] == metric]
     patterns, groups = leaders.split(";"), against.split(";")
-    heads = [f"{group.replace('?', ' ')}: ahead / neither / behind" for group in groups]
+    words = [" ".join(re.sub(r"[?*]", " ", group).split()) for group in groups]
+    heads = [f"{group}: ahead / neither / behind" for group in words]
     lines = ["| agent | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
     for leader in dict.fromkeys(frame["leader"]):
         if not any(fnmatch.fnmatchcase(leader, p) for p in patterns):
