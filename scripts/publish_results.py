@@ -129,8 +129,8 @@ def table(
         setting: of a study; empty for all.
         row: what makes a row: ``agent``, or other columns such as ``k,policy``; patterns are for
             the last of them.
-        where: rows to keep, as ``column:value`` or ``column:value|value``, separated by ``;``; ``_``
-            stands for a blank.
+        where: rows to keep, as ``column:value`` or ``column:value|value``, separated by ``;``;
+            ``_`` stands for a blank.
         by: a column whose values become the columns, for a single metric.
         interval: ``no`` leaves it out.
     """
