@@ -260,7 +260,11 @@ def plain(source: str, columns: str, digits: str = "3", where: str = "") -> str:
     names = columns.split(",")
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     for values in frame[names].itertuples(index=False, name=None):
-        cells = [_rounded(v, digits) if isinstance(v, float) else str(v) for v in values]
+        texts = [str(v).replace("|", ", ") for v in values]  # a bar would end the cell
+        cells = [
+            _rounded(v, digits) if isinstance(v, float) else text
+            for v, text in zip(values, texts, strict=True)
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
