@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recgym.data.log import InteractionLog
 
 COUNTS = ("popularity", "markov", "cooccurrence")
-MODELS = (*COUNTS, "bpr", "transrec")
+FACTORS = ("bpr", "transrec")
 HR, MRR = Metric("HR@20", "HR@20", +1, decimals=3), Metric("MRR", "MRR", +1, decimals=3)
 NDCG = Metric("NDCG@10", "validation NDCG@10", +1, decimals=3)
 CONDITIONED = (
@@ -44,12 +44,12 @@ def evaluators(place: Place) -> Exhibit:
     from recgym.data.splits import leave_last_out
     from recgym.evaluators import backbones, find_trained, held_out
 
-    place.need([*NETWORKS, "bpr", "transrec"])
+    place.need([*NETWORKS, *FACTORS])
     log = place.log
     test = held_out.HeldOut.of(log, 200)
     counted = leave_last_out(log)[0]
     rows, curves = [], []
-    for name in (*MODELS, *NETWORKS):
+    for name in (*COUNTS, *FACTORS, *NETWORKS):
         trained = name not in COUNTS
         scorer = backbones.scorer(name, log if trained else counted)
         place.tell(f"judge {name}", "", 0.0)
