@@ -80,9 +80,13 @@ def masks(name: str, base: Suite) -> Study:
         for gap in ("left", 0)
         for kind in (1, 2, 3)
     ]
-    levels = {e.label: (f"gap {e.config['gap']}", "irn", e.config["mask_type"]) for e in entries}
+    levels = {e.label: (_masked(e), "irn", e.config["mask_type"]) for e in entries}
     only = {"all": _part(base, name, [*entries, JUMP])}
     return Study(name, "Masks", "mask type", only, ("SR", "IoI", "log_ppl"), levels)
+
+
+def _masked(entry: Entry) -> str:
+    return f"mask type, gap {entry.config['gap']}"
 
 
 def horizon(name: str, base: Suite) -> Study:
