@@ -194,6 +194,13 @@ def test_settings_of_several_magnitudes_are_spread(values, scale):
     assert len(axis.get_xticks(minor=True)) == 0
 
 
+def test_labels_of_ticks_keep_apart():
+    axis = figures.canvas(3, 2).subplots()
+    figures.spread(axis, np.array([1e-4, 5e-4, 1e-3, 3e-3, 8e-3, 1e-2]))
+    words = [label.get_text() for label in axis.get_xticklabels()]
+    assert words == ["0.0001", "0.0005", "0.001", "0.003", "0.008", ""]
+
+
 def test_many_settings_have_ticks_of_their_own():
     axis = Figure().subplots()
     figures.spread(axis, np.arange(40.0))
