@@ -140,11 +140,7 @@ def table(
         # of an agent whose runs were stopped with some seeds only, the others are shown
         frame = frame.drop_duplicates([k for k in frame if k in ("setting", "agent", "metric")])
         frame["saw"] = frame["saw"].fillna("") if "saw" in frame else ""
-    conditions = [part.split(":", 1) for part in where.split(";") if part]
-    conditions += [["setting", setting]] if setting else []
-    for column, value in conditions:
-        values = [way for one in value.split("|") for way in (one, one.replace("_", " "))]
-        frame = frame[frame[column].astype(str).isin(values)]
+    frame = _kept(frame, f"{where};setting:{setting}" if setting else where)
     rows, patterns = row.split(","), agents.split(";")
     keep = [any(fnmatch.fnmatchcase(str(a), p) for p in patterns) for a in frame[rows[-1]]]
     frame = frame[keep]
@@ -181,6 +177,14 @@ def table(
             cells.append(_cell(value, low, high, decimals[key], interval == "yes"))
         lines.append("| " + " | ".join([*map(str, place), *cells]) + " |")
     return "\n".join(lines)
+
+
+def _kept(frame: Any, where: str) -> Any:
+    """The rows that fit ``where`` (:func:`table`)."""
+    for column, value in (part.split(":", 1) for part in where.split(";") if part):
+        values = [way for one in value.split("|") for way in (one, one.replace("_", " "))]
+        frame = frame[frame[column].astype(str).isin(values)]
+    return frame
 
 
 def beside(
@@ -253,8 +257,7 @@ def standing(source: str, leaders: str, against: str, metric: str = "return") ->
 def plain(source: str, columns: str, digits: str = "3", where: str = "") -> str:
     """Markdown of the columns of a CSV as they are, numbers with so many significant digits."""
     frame: Any = pd.read_csv(ROOT / source)
-    for column, value in (part.split(":", 1) for part in where.split(";") if part):
-        frame = frame[frame[column].astype(str).isin([value, value.replace("_", " ")])]
+    frame = _kept(frame, where)
     if frame.empty:
         raise BenchmarkError(f"{source}: no row fits {where}")
     names = columns.split(",")
