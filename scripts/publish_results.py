@@ -33,6 +33,7 @@ import pandas as pd
 from recgym.benchmark import leads, suites, summary
 from recgym.benchmark.files import BenchmarkError
 from recgym.benchmark.table import build
+from recgym.data.writing import write_csv, write_text
 
 ROOT = Path(__file__).parents[1]
 MARK = re.compile(r"<!-- table: (?!end)(.*?) -->\n.*?<!-- table: end -->", re.DOTALL)
@@ -53,15 +54,19 @@ def take(runs: Path, target: Path, leaders: Sequence[str] = (), keep: bool = Fal
             reference agent than theirs are left out.
 
     Raises:
-        BenchmarkError: nothing to take, or what stays is of another world.
+        BenchmarkError: nothing to take, what stays is of another world, an unknown leader, or
+            leaders and keeping for a study, which has neither.
     """
     if (runs / summary.RUNS).is_file() or not list(runs.glob("*-seed*.csv")):
+        if leaders or keep:
+            raise BenchmarkError(f"{runs} holds a study: --lead and --keep are of a bench")
         target.mkdir(parents=True, exist_ok=True)
         found = sorted([*runs.glob("*.csv"), *runs.glob("*.png")])
         if not found:
             raise BenchmarkError(f"{runs} holds neither runs nor the CSVs of a study")
         return [Path(shutil.copyfile(path, target / path.name)) for path in found]
     built = build(runs)
+    ahead: Any = leads.leads(runs, leaders) if leaders else None
     agents, each = cast("tuple[Any, Any]", summary.frames(built))
     if keep and (target / summary.AGENTS).is_file():
         before: Any = pd.read_csv(target / summary.AGENTS)["statistic"]
@@ -77,15 +82,14 @@ def take(runs: Path, target: Path, leaders: Sequence[str] = (), keep: bool = Fal
         agents = agents.sort_values("agent", key=lambda a: a.map(order), kind="stable")
         each = each.sort_values("label", key=lambda a: a.map(order), kind="stable")
     made = list(summary.save(agents, each, target))
-    if leaders:
-        found: Any = leads.leads(runs, leaders)
-        made.append(target / leads.LEADS)
+    if ahead is not None:
+        path = target / leads.LEADS
         if keep:
-            found = _joined(made[-1], found, ["leader", "agent"])
+            ahead = _joined(path, ahead, ["leader", "agent"])
             ranks = {label: number for number, label in enumerate(dict.fromkeys(agents["agent"]))}
             by = ["leader", "agent"]
-            found = found.sort_values(by, key=lambda a: a.map(ranks), kind="stable")
-        found.to_csv(made[-1], index=False, float_format="%.4f", lineterminator="\n")
+            ahead = ahead.sort_values(by, key=lambda a: a.map(ranks), kind="stable")
+        made.append(write_csv(path, ahead, "%.4f"))
     return made
 
 
@@ -230,10 +234,14 @@ def standing(source: str, leaders: str, against: str, metric: str = "return") ->
         source: a leads.csv.
         leaders: patterns of leaders, and ``against``: patterns of agents, one column for each; both
             without blanks (``?`` stands for one), separated by ``;``.
-        metric: that of the leads.
+        metric: that of the leads, one of which more or less is better.
     """
+    if not (better := LABELS[metric].direction):
+        raise BenchmarkError(f"{metric}: neither more nor less of it is better")
     frame: Any = pd.read_csv(ROOT / source)
     frame = frame[frame["metric"] == metric]
+    ends = frame[["low", "high"]] * better
+    frame = frame.assign(low=ends.min(axis=1), high=ends.max(axis=1))
     patterns, groups = leaders.split(";"), against.split(";")
     words = [" ".join(re.sub(r"[?*]", " ", group).split()) for group in groups]
     heads = [f"{group}: ahead / neither / behind" for group in words]
@@ -276,7 +284,8 @@ def _rounded(value: float, digits: str) -> str:
     """So many significant digits; of large numbers all before the point."""
     if value != value:
         return "–"
-    shown = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.{digits}g}"
+    large = abs(value) >= 10 ** int(digits) - 0.5  # which "g" would write with an exponent
+    shown = f"{value:,.0f}" if large else f"{value:,.{digits}g}"
     return shown.replace("-", "−")
 
 
@@ -310,7 +319,7 @@ def main() -> None:
         before = path.read_text(encoding="utf-8")
         after = fill(before)
         if after != before:
-            path.write_text(after, encoding="utf-8")
+            write_text(path, after)
             print(f"filled {path.relative_to(ROOT)}")
 
 

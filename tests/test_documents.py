@@ -77,6 +77,19 @@ def test_how_many_an_agent_leads(publish, tmp_path, monkeypatch):
     assert lines[2:] == ["| a | 1 / 1 / 0 | 0 / 0 / 1 |", "| b | 0 / 0 / 1 | 1 / 0 / 0 |"]
     with pytest.raises(publish.BenchmarkError, match="nothing like"):
         publish.standing("leads.csv", "a", "z*")
+    (tmp_path / "leads.csv").write_text(text.replace("return", "log_ppl"))  # less is better
+    lines = publish.standing("leads.csv", "a", "x?*;y?*", "log_ppl").splitlines()
+    assert lines[2:] == ["| a | 0 / 1 / 1 | 1 / 0 / 0 |"]
+    with pytest.raises(publish.BenchmarkError, match="neither"):
+        publish.standing("leads.csv", "a", "x?*", "SR@1")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(999.7, "1,000"), (999.4, "999"), (0.0123456, "0.0123"), (-1234.5, "−1,234"), (12.34, "12.3")],
+)
+def test_significant_digits(publish, value, shown):
+    assert publish._rounded(value, "3") == shown
 
 
 def test_a_bench_that_is_taken_again_keeps_other_agents(publish, tmp_path):
@@ -97,6 +110,9 @@ def test_a_bench_that_is_taken_again_keeps_other_agents(publish, tmp_path):
             f.drop(columns=CHANGE, errors="ignore") for f in (pd.read_csv(target / name), old)
         )
         pd.testing.assert_frame_equal(new, old, check_like=True)
+    with pytest.raises(publish.BenchmarkError, match="nobody"):
+        publish.take(some, target, ["nobody"])
+    assert "random" in (target / "agents.csv").read_text(), "replaced before leaders were looked up"
     other = tmp_path / "d"
     runner.run(env, "jump", 0, other, env_kwargs={"acceptance": "sampled"})
     with pytest.raises(publish.BenchmarkError, match="another world"):

@@ -13,6 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recgym.data.writing import write_csv, write_text
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -62,22 +64,20 @@ def write(
         raise KeyError(f"unknown exhibit {name!r}: choose one of {', '.join(names())}")
     started, memory = time.perf_counter(), PeakMemory()
     made: Exhibit = import_module(EXHIBITS[name]).exhibit(name, dataset, variant, tell)
-    command = _command(name, dataset, variant)
+    command = _command(name, dataset, variant, out)
     how = _how(made, command, time.perf_counter() - started, memory.megabytes())
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for stem, frame in {**made.frames, "made": how}.items():
-        written.append(folder / f"{stem}.csv")
-        frame.to_csv(written[-1], index=False, float_format="%.5g", lineterminator="\n")
+    written = [
+        write_csv(folder / f"{stem}.csv", frame, "%.5g")
+        for stem, frame in {**made.frames, "made": how}.items()
+    ]
     pictures = [figures.save(f, folder / f"{stem}.png") for stem, f in made.figures.items()]
-    page = folder / "report.html"
-    page.write_text(exhibit_page(made, command, pictures), encoding="utf-8")
+    page = write_text(folder / "report.html", exhibit_page(made, command, pictures))
     return [*written, *pictures, page]
 
 
-def _command(name: str, dataset: str | None, variant: str) -> str:
-    parts = ["recgym", "study", name]
+def _command(name: str, dataset: str | None, variant: str, out: str | os.PathLike[str]) -> str:
+    parts = ["recgym", "study", name, "--out", os.fspath(out)]
     parts += ["--dataset", dataset] if dataset else []
     parts += ["--variant", variant] if variant != "clean" else []
     return shlex.join(parts)

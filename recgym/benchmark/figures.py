@@ -12,6 +12,7 @@ import numpy as np
 
 from recgym.benchmark.studies import Study
 from recgym.benchmark.suites import Metric
+from recgym.data.writing import write_atomically
 
 INK, SOFT, FAINT = "#1c2430", "#5d6878", "#e3e7ec"
 # Okabe and Ito's colours, which the colour-blind can tell apart, and greys for what is left
@@ -205,7 +206,8 @@ def save(figure: Any, path: Path) -> Path:
 
     drawn = BytesIO()
     figure.savefig(drawn, dpi=130, facecolor="white", metadata={"Software": None})
-    Image.open(drawn).convert("RGB").quantize(255).save(path, "PNG", optimize=True)
+    picture = Image.open(drawn).convert("RGB").quantize(255)
+    write_atomically(path, lambda temporary: picture.save(temporary, "PNG", optimize=True))
     return path
 
 

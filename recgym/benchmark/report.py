@@ -13,6 +13,7 @@ from recgym.benchmark.scoring import RESAMPLES, Estimate
 from recgym.benchmark.suites import Metric
 from recgym.benchmark.table import SEES, SEES_TEXT, Row, Table
 from recgym.benchmark.wording import METHOD, difference, interval, number, plus_minus, subtitle
+from recgym.data.writing import write_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,8 +52,8 @@ def report(
     if console is not None:
         print_table(table, console)
     markdown, html = out / "report.md", out / "report.html"
-    _write(markdown, to_markdown(table))
-    _write(html, page(table))
+    write_text(markdown, to_markdown(table))
+    write_text(html, page(table))
     return Report(table, markdown, html)
 
 
@@ -158,9 +159,3 @@ def _markdown_cells(row: Row, table: Table) -> list[str]:
 
 def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)

@@ -10,6 +10,7 @@ import numpy as np
 
 from recgym.benchmark.scoring import Estimate
 from recgym.benchmark.table import Table
+from recgym.data.writing import write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,10 +67,9 @@ def frames(table: Table) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def save(agents: pd.DataFrame, runs: pd.DataFrame, folder: Path) -> tuple[Path, Path]:
     """Write both frames into ``folder``; the paths of ``agents.csv`` and ``runs.csv``."""
-    folder.mkdir(parents=True, exist_ok=True)
     paths = folder / AGENTS, folder / RUNS
-    agents.to_csv(paths[0], index=False, float_format="%.4f", lineterminator="\n")
-    runs.to_csv(paths[1], index=False, lineterminator="\n")
+    write_csv(paths[0], agents, "%.4f")
+    write_csv(paths[1], runs)
     return paths
 
 

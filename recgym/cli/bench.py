@@ -52,6 +52,8 @@ def run_study(
     variant: str = "clean",
 ) -> int:
     """Run every setting of a study with progress; write its CSVs; the exit code."""
+    from recgym.data.writing import write_text
+
     known = (*studies.STUDIES, *exhibits.EXHIBITS)
     if name not in known:
         raise BenchmarkError(making.unknown("study", name, known, "recgym study STUDY"))
@@ -66,8 +68,7 @@ def run_study(
     if not result.interrupted and (result.finished or result.skipped):
         agents, runs = studies.frames(study, out)
         picture = figures.save(figures.study_figure(study, agents), out / "figure.png")
-        page = out / "report.html"
-        page.write_text(study_page(study, agents, picture), encoding="utf-8")
+        page = write_text(out / "report.html", study_page(study, agents, picture))
         for path in (*summary.save(agents, runs, out), picture, page):
             print(path)
     return _exit_code(result)

@@ -82,8 +82,11 @@ class HeldOut:
         return windows(self.log, row, user, self.length), user, target, seen
 
 
+METRICS = ("HR@10", "HR@20", "NDCG@10", "MRR", "log_prob")
+
+
 def predictions(scorer: Scorer, held_out: HeldOut, *, batch: int = 256) -> dict[str, np.ndarray]:
-    """HR@10, HR@20, NDCG@10, MRR and log P of each held-out event, (T,) float64.
+    """Each of :data:`METRICS` of each held-out event, (T,) float64.
 
     Over the whole catalogue, seen items removed.
     """
@@ -94,13 +97,14 @@ def predictions(scorer: Scorer, held_out: HeldOut, *, batch: int = 256) -> dict[
         rank.append(ranking.ranks(scores, target, seen))
         log_prob.append(scores[np.arange(len(target)), target])
     r = np.concatenate(rank)
-    return {
-        "HR@10": ranking.hits(r, 10),
-        "HR@20": ranking.hits(r, 20),
-        "NDCG@10": ranking.gains(r, 10),
-        "MRR": 1.0 / r,
-        "log_prob": np.concatenate(log_prob).astype(np.float64),
-    }
+    values = (
+        ranking.hits(r, 10),
+        ranking.hits(r, 20),
+        ranking.gains(r, 10),
+        1.0 / r,
+        np.concatenate(log_prob).astype(np.float64),
+    )
+    return dict(zip(METRICS, values, strict=True))
 
 
 def evaluate(scorer: Scorer, held_out: HeldOut, *, batch: int = 256) -> dict[str, float]:

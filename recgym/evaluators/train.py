@@ -48,7 +48,7 @@ def train_model(
 
     Raises:
         DataError: histories too short to hold so many items out.
-        ValueError: a place that is not before the last.
+        ValueError: a place that is not before the last, or a metric that does not exist.
     """
     if not validation or min(validation) < 2:
         raise ValueError(
@@ -56,6 +56,10 @@ def train_model(
             f"got {tuple(validation)}."
         )
     config = config or TrainConfig()
+    if config.metric not in held_out.METRICS:
+        raise ValueError(
+            f"metric must be one of {', '.join(held_out.METRICS)}, got {config.metric!r}."
+        )
     model_config = model_config or {}
     farthest = max(validation)
     if np.diff(log.offsets).max() <= farthest + 1:

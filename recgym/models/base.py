@@ -43,9 +43,10 @@ class ModelConfig(Settings):
         for name in ("n_items", "length", "width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        if (heads := getattr(self, "heads", 1)) < 1:
-            raise ValueError(f"heads must be at least 1, got {heads}.")
-        if self.width % heads:
+        for name in ("layers", "heads"):
+            if getattr(self, name, 1) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if self.width % (heads := getattr(self, "heads", 1)):
             raise ValueError(f"width {self.width} is not a multiple of heads {heads}.")
         if not 0 <= (dropout := getattr(self, "dropout", 0)) < 1:
             raise ValueError(f"dropout must be in [0, 1), got {dropout}.")

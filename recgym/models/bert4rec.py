@@ -30,6 +30,12 @@ class BERT4RecConfig(ModelConfig):
     last_share: float = 0.5
     """Share of training windows in which only the last item is masked, as at inference."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("mask_share", "last_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}.")
+
 
 class BERT4Rec(NextItemModel):
     """Tokens 0..N−1 are items, N padding, N + 1 the mask."""

@@ -52,3 +52,20 @@ def ppmi_vectors(
     u *= np.where(u.sum(axis=0) < 0, -1.0, 1.0)  # the sign of a singular vector is arbitrary
     vectors[:, :width_kept] = u * np.sqrt(s)
     return vectors
+
+
+def starting_items(
+    log: InteractionLog, width: int, std: float, window: int = 10
+) -> np.ndarray | None:
+    """(N, width) float32 of :func:`ppmi_vectors` with that standard deviation.
+
+    None where no two items are nearer than chance has them, or ``std`` is 0.
+    """
+    vectors = ppmi_vectors(log, width, window=window) if std > 0 else np.zeros(1)
+    return vectors * (std / vectors.std()) if vectors.any() else None
+
+
+def starting_bias(log: InteractionLog) -> np.ndarray:
+    """(N,) log(1 + count) of each item, less the mean."""
+    log_count = np.log1p(log.popularity)
+    return log_count - log_count.mean()

@@ -24,11 +24,6 @@ class GRU4RecConfig(ModelConfig):
     layers: int = 1
     dropout: float = 0.2
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.layers < 1:
-            raise ValueError(f"layers must be at least 1, got {self.layers}.")
-
 
 class GRU4Rec(NextItemModel):
     """Tokens 0..N−1 are items, N padding; the state after item k predicts item k + 1.

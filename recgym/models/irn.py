@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from recgym.data.log import InteractionLog
 from recgym.models.base import ModelConfig, left_fit
-from recgym.models.cooccurrence import ppmi_vectors
+from recgym.models.cooccurrence import starting_bias, starting_items
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class IRNConfig(ModelConfig):
         for name in ("w_t", "w_h"):
             if not math.isfinite(getattr(self, name)):
                 raise ValueError(f"{name} must be finite, got {getattr(self, name)}.")
-        for name in ("n_users", "layers", "feed_forward", "user_width"):
+        for name in ("n_users", "feed_forward", "user_width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
 
@@ -164,7 +164,7 @@ class IRN(nn.Module):
         last = tokens.shape[1] - (1 if objective_in_loss else 2)
         hidden = self(tokens, user)[:, :last]
         targets = tokens[:, 1 : last + 1]
-        real = targets != self.pad  # the first item too: it is predicted from i_t alone
+        real = targets != self.pad  # also an item after padding, predicted from i_t alone
         return F.cross_entropy(self.project(hidden[real]), targets[real])
 
     def scores(
@@ -205,10 +205,8 @@ def sinusoids(length: int, width: int) -> Tensor:
 def new_irn(log: InteractionLog, config: IRNConfig, init_std: float) -> IRN:
     """A network with starting weights: PPMI item vectors and biases from popularity."""
     network = IRN(config)
-    vectors = ppmi_vectors(log, config.width) if init_std > 0 else np.zeros(1)
-    if vectors.any():
-        network.initialise_items(vectors * (init_std / vectors.std()))
-    log_count = np.log1p(log.popularity)
+    if (vectors := starting_items(log, config.width, init_std)) is not None:
+        network.initialise_items(vectors)
     with torch.no_grad():
-        network.project.bias.copy_(torch.as_tensor(log_count - log_count.mean()))
+        network.project.bias.copy_(torch.as_tensor(starting_bias(log)))
     return network.eval()

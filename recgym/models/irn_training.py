@@ -32,10 +32,10 @@ class IRNTraining:
     longest: int = 60
     """Segments of histories have so many items (l_min, l_max), the objective included."""
     patience: int = 4
-    """Epochs without a better validation loss after which training stops; half: the rate halves.
+    """Epochs without a better validation loss after which training stops.
 
-    0: all epochs, at one rate, and the last one's weights. The best epoch comes early, before the
-    objective is copied at gap 0.
+    The rate halves after ``patience // 2 + 1`` of them. 0: all epochs, at one rate, and the last
+    one's weights. The best epoch comes early, before the objective is copied at gap 0.
     """
     init_std: float = 0.1
     """Item embeddings start from PPMI vectors scaled to this standard deviation; 0: random."""
@@ -52,6 +52,11 @@ class IRNTraining:
         if not 2 <= self.shortest <= self.longest:
             raise ValueError(
                 f"Need 2 <= shortest <= longest, got {self.shortest} and {self.longest}."
+            )
+        if self.shortest < 3 and not self.objective_in_loss:
+            raise ValueError(
+                "Need shortest >= 3 where objective_in_loss is False: of a segment of two items "
+                "nothing is left to predict."
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from recgym.data.writing import write_atomically, write_text
 from recgym.models.base import LogModel
 from recgym.models.collaborative import Collaborative
 
@@ -26,28 +25,8 @@ class StoreError(ValueError):
     """A file that cannot be used as what it was given for; the message names it and the reason."""
 
 
-def write_atomically(path: Path, write: Any) -> None:
-    """Call ``write(temporary_path)`` beside ``path``, then move the result into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        write(Path(temporary))
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files that only the owner reads
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
-
-
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], *, sealed: bool = True) -> None:
@@ -142,7 +121,7 @@ def load_model(folder: Path) -> tuple[LogModel, dict[str, Any]]:
 
     tensors, card = _read(folder)
     tensors = {key: value.float() for key, value in tensors.items()}
-    return _filled(folder, model_class(card["model"]), tensors, card), card
+    return _filled(folder, model_class, tensors, card), card
 
 
 def load_collaborative(folder: Path) -> tuple[Collaborative, dict[str, Any]]:
@@ -156,7 +135,7 @@ def load_collaborative(folder: Path) -> tuple[Collaborative, dict[str, Any]]:
     from recgym.models import collaborative_class
 
     tensors, card = _read(folder)
-    return _filled(folder, collaborative_class(card["model"]), tensors, card), card
+    return _filled(folder, collaborative_class, tensors, card), card
 
 
 def _read(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -181,8 +160,14 @@ def _read(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return tensors, card
 
 
-def _filled(folder: Path, kind: Any, tensors: dict[str, torch.Tensor], card: dict[str, Any]) -> Any:
-    model = kind(kind.Config.from_dict(card["config"]))
+def _filled(
+    folder: Path, class_of: Any, tensors: dict[str, torch.Tensor], card: dict[str, Any]
+) -> Any:
+    try:
+        kind = class_of(card["model"])
+        model = kind(kind.Config.from_dict(card["config"]))
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{Path(folder) / CARD} describes no model of recgym: {error}") from None
     expected = {key: value.shape for key, value in model.state_dict().items()}
     if {key: value.shape for key, value in tensors.items()} != expected:
         raise StoreError(

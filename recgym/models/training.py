@@ -17,7 +17,7 @@ from recgym.data.log import InteractionLog
 from recgym.models import model_class
 from recgym.models.base import LogModel, NextItemModel
 from recgym.models.checkpoint import Checkpoint, identity, moments, restore_moments
-from recgym.models.cooccurrence import ppmi_vectors
+from recgym.models.cooccurrence import starting_bias, starting_items
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,11 @@ class TrainConfig:
         return cls(**values)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "validate_every", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        for name in ("epochs", "batch", "validate_every", "patience", "stop_after"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}.")
+        if not self.clip > 0:
+            raise ValueError(f"clip must be positive, got {self.clip}.")
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}.")
         if self.seed < 0:
@@ -94,14 +96,13 @@ def build(
         network = kind(kind.Config.from_dict({**model_config, **sizes}))
     if not isinstance(network, NextItemModel):
         return network
-    if config.init_std > 0:
-        vectors = ppmi_vectors(log, network.config.width, window=config.init_window)
-        network.initialise_items(vectors * (config.init_std / vectors.std()))
+    vectors = starting_items(log, network.config.width, config.init_std, config.init_window)
+    if vectors is not None:
+        network.initialise_items(vectors)
     bias = getattr(network, "bias", None)
     if isinstance(bias, nn.Parameter):
-        log_count = np.log1p(log.popularity)
         with torch.no_grad():
-            bias.copy_(torch.as_tensor(log_count - log_count.mean()))
+            bias.copy_(torch.as_tensor(starting_bias(log)))
     return network
 
 
@@ -171,7 +172,7 @@ def fit(
             progress.epoch += 1
             record = {"epoch": progress.epoch, "loss": loss}
             if validate is not None and (
-                progress.epoch % config.validate_every == 0 or progress.epoch == config.epochs
+                progress.epoch % config.validate_every == 0 or progress.epoch == last_epoch
             ):
                 network.eval()
                 record |= validate(network)

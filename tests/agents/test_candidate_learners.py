@@ -5,6 +5,7 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 import recgym  # noqa: F401
 from recgym import agents
@@ -46,6 +47,13 @@ def test_learns_acts_legally_and_is_the_same_from_disk(name, world, tmp_path):
     for other in (again, loaded):
         assert np.array_equal(other.predict(observation, deterministic=True)[0], action)
     assert agent.sees == "simulator"
+    drawn = []
+    for seed in (5, 5, 6):
+        agent.reseed(seed)
+        torch.manual_seed(len(drawn))  # nobody else's randomness counts
+        drawn.append([agent.predict(observation)[0] for _ in range(20)])
+    assert np.array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
 
 
 def test_dqn_never_plays_what_is_not_legal(world):

@@ -143,6 +143,30 @@ def test_evolution_ends_at_the_increase_of_interest(world, monkeypatch, tmp_path
     assert means[20] - means[0] == pytest.approx(np.mean(ioi), abs=1e-4)
 
 
+def test_items_are_shown_while_half_of_those_who_are_shown_go_on(world, monkeypatch):
+    """Of four paths three arrive after one item, and the fourth never."""
+    monkeypatch.setattr(paths, "_evolving", lambda dataset: (Entry("jump", "jump"),))
+    early = np.array([True, True, True, False])
+    item = np.where(early[:, None] & (np.arange(20) > 0), np.nan, -1.0)
+    objective = np.where(early[:, None] & (np.arange(21) > 1), np.nan, -2.0)
+    monkeypatch.setattr(Place, "parts", lambda self, seed: [self.tasks(seed)[:4]])
+    monkeypatch.setattr(paths, "_curves", lambda *given: (objective, item, early))
+    frame = paths.evolution(world).frames["evolution"]
+    steps = frame[frame["series"] == "item"].groupby("paths")["step"].max()
+    assert dict(steps) == {"all": 0, "unfinished": 19}
+
+
+def test_data_without_genres_are_refused_before_anything_is_trained(monkeypatch):
+    frame = pd.DataFrame({"user": [0, 0, 1, 1], "item": [0, 1, 1, 0]})
+    log = data.InteractionLog.from_columns("plain", frame["user"], frame["item"])
+    bare = Place("plain", "clean", lambda what, stage, share: None)
+    monkeypatch.setattr(Place, "log", log)
+    monkeypatch.setattr(Place, "need", lambda self, models: pytest.fail("trained before"))
+    for exhibit in (paths.evolution, paths.case):
+        with pytest.raises(data.DataError, match="plain has no genres"):
+            exhibit(bare)
+
+
 def test_conditioning_and_impressionability(world):
     frame = predictions.conditioning(world).frames["conditioning"]
     assert set(frame["trained"]) == set(predictions.TRAININGS)
@@ -156,8 +180,15 @@ def test_conditioning_and_impressionability(world):
 
 
 def test_items_of_others_are_new_and_after_the_same_histories(world):
-    future, other = (predictions._conditioned(world, 0, d) for d in ("future", "another's"))
-    assert [t["cut"] for t in future] == [t["cut"] for t in other]
+    drawn = predictions._conditioned(world, 0)
+    future, other = drawn["future"], drawn["another's"]
+    for tasks in drawn.values():
+        assert [(t["user"], t["cut"]) for t in tasks] == [(t["user"], t["cut"]) for t in future]
+    assert 0 < len(future) < len(world.tasks(0))
+    for task in future:
+        items = world.log.items_of(task["user"])
+        assert len(items) - task["cut"] == predictions.HELD_BACK <= task["cut"]
+        assert task["toward"] == items[-1]
     last = {t["toward"] for t in future}
     for task in other:
         assert task["toward"] in last
@@ -183,7 +214,10 @@ def test_write(world, monkeypatch, tmp_path):
     assert [path.name for path in written] == names
     assert written[0].read_text().startswith("agent,metric,value,low,high,episodes\n")
     how = pd.read_csv(written[1]).iloc[0]
-    assert how["command"] == "recgym study influence-path-next-item --dataset synthetic"
+    assert (
+        how["command"]
+        == f"recgym study influence-path-next-item --out {tmp_path} --dataset synthetic"
+    )
     settings = json.loads(how["settings"])
     assert settings["seeds"] == list(predictions.SEEDS)
     assert settings["agents"]["irn[gap 3]"]["gap"] == 3

@@ -276,6 +276,10 @@ def test_what_cannot_be_trained_is_refused():
     config = IRNConfig(n_items=log.n_items, n_users=log.n_users, width=8)
     with pytest.raises(data.DataError, match="Lower shortest"):
         fit_irn(log.keep(np.arange(60)), config, IRNTraining(shortest=50), 0)
+    with pytest.raises(ValueError, match="Need shortest >= 3"):
+        IRNTraining(shortest=2, objective_in_loss=False)
+    with pytest.raises(ValueError, match="layers must be at least 1"):
+        IRNConfig(n_items=3, layers=0)
     with pytest.raises(ValueError, match="mask_type must be 1, 2 or 3"):
         IRNConfig(n_items=3, mask_type=4)
     with pytest.raises(ValueError, match="length must be at least 2"):

@@ -209,6 +209,11 @@ def test_unknown_model_and_settings_are_refused():
         model_class("sasrec").Config.from_dict({"n_items": 3, "depth": 2})
     with pytest.raises(ValueError, match="multiple of heads"):
         build("sasrec", heads=3)
+    for name in ("sasrec", "bert4rec", "gru4rec"):
+        with pytest.raises(ValueError, match="layers must be at least 1"):
+            build(name, layers=0)
+    with pytest.raises(ValueError, match="mask_share must be in"):
+        build("bert4rec", mask_share=1.5)
 
 
 def test_left_fit_pads_and_cuts():

@@ -51,6 +51,16 @@ def test_best_epoch_is_returned(log):
     assert_equal(weights(network), weights(refitted))
 
 
+def test_a_training_that_is_stopped_between_validations_is_judged_at_its_end(log):
+    falling.calls = 0
+    config = replace(CONFIG, stop_after=3, validate_every=2)
+    start = weights(fit(log, "sasrec", SHAPE, replace(config, stop_after=1))[0])
+    network, progress = fit(log, "sasrec", SHAPE, config, validate=falling)
+    assert [("NDCG@10" in point) for point in progress.curve] == [False, True, True]
+    assert progress.best_epoch == 3
+    assert not torch.equal(weights(network)["item.weight"], start["item.weight"])
+
+
 def test_patience_stops(log):
     falling.calls = 0
     config = replace(CONFIG, epochs=50, patience=3)
@@ -102,6 +112,10 @@ def test_diverging_loss_is_reported(log):
 def test_unknown_setting_is_refused():
     with pytest.raises(ValueError, match="epoches"):
         TrainConfig.from_dict({"epoches": 3})
+    with pytest.raises(ValueError, match="stop_after must be at least 1"):
+        TrainConfig(stop_after=0)
+    with pytest.raises(ValueError, match="clip must be positive"):
+        TrainConfig(clip=0)
 
 
 class TestStore:
@@ -148,18 +162,12 @@ class TestStore:
         with pytest.raises(store.StoreError, match=r"model\.json"):
             store.load_model(saved)
 
-    def test_nothing_is_left_half_written(self, tmp_path):
-        target = tmp_path / "file"
-        target.write_text("before")
-
-        def fail(path):
-            path.write_text("half")
-            raise OSError("disk full")
-
-        with pytest.raises(OSError, match="disk full"):
-            store.write_atomically(target, fail)
-        assert target.read_text() == "before"
-        assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    @pytest.mark.parametrize("part", [{"model": "gru"}, {"config": {}}, {"config": {"n_items": 0}}])
+    def test_cards_of_no_model(self, saved, part):
+        card = {**store.read_json(saved / store.CARD), **part}
+        store.write_json(saved / store.CARD, card)
+        with pytest.raises(store.StoreError, match="describes no model of recgym"):
+            store.load_model(saved)
 
 
 def test_progress_counts_windows(log):

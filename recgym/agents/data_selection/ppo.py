@@ -103,7 +103,7 @@ class PPOAgent(PolicyLearner, SelectingAgent):
         )
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
-        action, _ = self.model.predict(observation, deterministic=deterministic)
+        action = self.ask(observation, deterministic=deterministic)
         return action.astype(np.int8)
 
     def values(self, observation: dict[str, np.ndarray]) -> np.ndarray:

@@ -114,8 +114,7 @@ class Learner(PolicyLearner, SlateAgent):
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
         seen = self.vec_env.normalize_obs(dict(observation))
-        action, _ = self.model.predict(seen, deterministic=deterministic)
-        return action
+        return self.ask(seen, deterministic=deterministic)
 
     def save(self, path: str | Path) -> None:
         from recgym.models.store import write_json

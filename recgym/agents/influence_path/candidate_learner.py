@@ -72,5 +72,4 @@ class CandidateLearner(PolicyLearner, RandomCandidates):
 
     def choose(self, flat: np.ndarray, found: CandidateSet, deterministic: bool) -> np.ndarray:
         """(B,) the candidates taken; ``flat`` (B, D) is what the model sees of ``found``."""
-        choice, _ = self.model.predict(flat, action_masks=found.legal, deterministic=deterministic)
-        return choice
+        return self.ask(flat, action_masks=found.legal, deterministic=deterministic)

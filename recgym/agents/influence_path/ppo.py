@@ -23,5 +23,4 @@ class PPOAgent(MaskablePPOAgent):
         return PPO, CandidatePolicy
 
     def choose(self, flat: np.ndarray, found: CandidateSet, deterministic: bool) -> np.ndarray:
-        choice, _ = self.model.predict(flat, deterministic=deterministic)
-        return choice
+        return self.ask(flat, deterministic=deterministic)

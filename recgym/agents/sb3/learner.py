@@ -6,6 +6,8 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from recgym.agents.base import Agent, steps_to_learn
 
 POLICY = "policy.safetensors"
@@ -36,6 +38,15 @@ class PolicyLearner(Agent):
     def rate(self, left: float) -> float:
         """The learning rate when this share of the training is left: it falls to 0 along a line."""
         return self.config.learning_rate * left
+
+    def ask(self, seen: Any, *, deterministic: bool, **more: Any) -> np.ndarray:
+        """The model's actions; what is sampled depends on :meth:`reseed` and on nothing else."""
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            if not deterministic:  # Stable-Baselines3 samples from torch's own generator
+                torch.manual_seed(int(self.rng.integers(2**63)))
+            return self.model.predict(seen, deterministic=deterministic, **more)[0]
 
     def learn(
         self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False

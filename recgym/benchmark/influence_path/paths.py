@@ -13,6 +13,7 @@ from recgym.benchmark.exhibits import Exhibit
 from recgym.benchmark.influence_path import suite as suites
 from recgym.benchmark.influence_path.place import SEEDS, Place, Task, options
 from recgym.benchmark.suites import Entry, Metric
+from recgym.data.log import DataError
 
 if TYPE_CHECKING:
     from recgym.data.log import InteractionLog
@@ -33,6 +34,7 @@ def evolution(place: Place) -> Exhibit:
     before the last step (``unfinished``), which alone the paper shows.
     """
     entries = _evolving(place.name)
+    _check_genres(place.log)
     place.need(suites.needed(entries))
     rows = []
     for done, entry in enumerate(entries):
@@ -45,10 +47,12 @@ def evolution(place: Place) -> Exhibit:
             curves = [_curves(place, agent, part, seed) for part in place.parts(seed)]
             followed.append(tuple(np.concatenate(c) for c in zip(*curves, strict=True)))
         saw = agent.sees if agent is not None else ""
-        for (paths, series), values in _series(followed).items():
+        found = _series(followed)
+        for (paths, series), values in found.items():
+            begun = [of[:, 0] for of in found[paths, "objective"]]
             for step in range(values[0].shape[1]):
                 column = [of[:, step] for of in values]
-                if series == "item" and np.isfinite(column).mean() < 0.5:
+                if series == "item" and np.isfinite(column).sum() < np.isfinite(begun).sum() / 2:
                     break
                 e = scoring.estimate(column)
                 rows.append(
@@ -131,8 +135,8 @@ def case(place: Place) -> Exhibit:
     """
     dataset = place.name
     entries = _cases(dataset)
+    _check_genres(log := place.log)
     place.need(suites.needed(entries))
-    log = place.log
     task = _genre_shift(log, place.tasks(0))
     rows = []
     for done, entry in enumerate(entries):
@@ -174,7 +178,18 @@ def _genre_shift(log: InteractionLog, tasks: Sequence[dict[str, int]]) -> dict[s
     for task, (last, objective) in zip(tasks, ends, strict=True):
         if "Action" in last and objective == {"Comedy"}:
             return task
-    return next(task for task, (a, b) in zip(tasks, ends, strict=True) if a and b and not a & b)
+    apart = [task for task, (a, b) in zip(tasks, ends, strict=True) if a and b and not a & b]
+    if not apart:
+        raise DataError(f"{log.name}: no last item and objective are without a common genre.")
+    return apart[0]
+
+
+def _check_genres(log: InteractionLog) -> None:
+    if not log.genre_names:
+        raise DataError(
+            f"{log.name} has no genres, by which some of the agents shown here go. Choose films "
+            "or artists, as ml-1m or lastfm-2k."
+        )
 
 
 def _evolving(dataset: str) -> tuple[Entry, ...]:

@@ -93,7 +93,7 @@ class Place:
 
     def training_seeds(self, entry: Entry) -> tuple[int, ...]:
         """Seeds of learning: the entry's only one, or all."""
-        return SEEDS if entry.train_seed is None else SEEDS[:1]
+        return SEEDS if entry.train_seed is None else (entry.train_seed,)
 
 
 def options(tasks: Sequence[Task]) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ from recgym.benchmark.exhibits import Exhibit
 from recgym.benchmark.influence_path import suite as suites
 from recgym.benchmark.influence_path.place import SEEDS, Place
 from recgym.benchmark.suites import Metric
+from recgym.data.log import DataError
 
 if TYPE_CHECKING:
     from recgym.data.log import InteractionLog
@@ -27,6 +28,7 @@ CONDITIONED = (
     Metric("cosine", "likeliest item · objective", 0),
 )
 NETWORKS = ("gru4rec", "caser", "sasrec", "bert4rec")
+HELD_BACK = 20  # events, as many as a path may have
 TRAININGS: Mapping[str, Mapping[str, Any]] = {
     "ours": {},
     "published mask": {"objective_reads": True},
@@ -202,9 +204,13 @@ def conditioning(place: Place) -> Exhibit:
 
     For each user: the Kullback-Leibler divergence (nats) of the next-item distribution with the
     user's objective from that with another user's; the objective's own probability; and how near
-    the likeliest item is to the objective (cosine of item vectors). The objective is the test's
-    (``random``), an item that the user does take later, as in training (``future``), or one that
-    another user does (``another's``): as popular as ``future`` ones, after the same histories.
+    the likeliest item is to the objective (cosine of item vectors). The objective is one of the
+    test (``random``), an item that the user does take later, as in training (``future``), or one
+    that another user does (``another's``): as popular as ``future`` ones. All three follow the
+    same histories: of users with 40 events and more, without the last 20.
+
+    Raises:
+        DataError: no history is so long.
     """
     from recgym.evaluators import backbones
 
@@ -217,9 +223,9 @@ def conditioning(place: Place) -> Exhibit:
         for seed in seeds:
             place.tell("conditioning", f"{training}, seed {seed}", (number + seed / 5) / 3)
             agent = place.agent(entry, seed)
-            for drawn in ("random", "another's", "future"):
+            for drawn, tasks in _conditioned(place, seed).items():
                 found: dict[int, list[np.ndarray]] = {}
-                for observation, part in place.starts(_conditioned(place, seed, drawn)):
+                for observation, part in place.starts(tasks):
                     history, user = observation["history"], observation["user"]
                     objective = np.array([task["toward"] for task in part])
                     for gap in (0, 1, 3, 10, 20):
@@ -262,27 +268,31 @@ def conditioning(place: Place) -> Exhibit:
     )
 
 
-def _conditioned(place: Place, seed: int, drawn: str) -> list[dict[str, int]]:
-    """Evaluation tasks with the item ``toward`` which IRN is asked to lead.
+def _conditioned(place: Place, seed: int) -> dict[str, list[dict[str, int]]]:
+    """Tasks of a seed with the item ``toward`` which IRN is asked to lead, by how it is drawn.
 
-    ``future``: the history stops 20 events early and ``toward`` is the user's last item;
-    ``another's``: it is the last item of the next user whose last item is new to her.
+    ``future`` is the user's last item, ``another's`` the last item of the next user whose last
+    item is new to her.
     """
     log = place.log
-    tasks = place.tasks(seed)
-    if drawn == "random":
-        return [{**task, "toward": task["objective"]} for task in tasks]
-    mine = [log.items_of(task["user"]) for task in tasks]
-    last = np.array([items[-1] for items in mine])
-    toward = last.copy()
-    if drawn == "another's":
-        for row, items in enumerate(mine):
-            others = np.roll(last, -row - 1)
-            toward[row] = others[~np.isin(others, items)][0]
-    return [
-        {**task, "cut": max(1, task["cut"] - 20), "toward": int(item)}
-        for task, item in zip(tasks, toward, strict=True)
-    ]
+    tasks = [task for task in place.tasks(seed) if task["cut"] >= 2 * HELD_BACK]
+    if not tasks:
+        raise DataError(f"{log.name} has no history of {2 * HELD_BACK} events.")
+    tasks = [{**task, "cut": task["cut"] - HELD_BACK} for task in tasks]
+    taken = [log.items_of(task["user"]) for task in tasks]
+    last = np.array([items[-1] for items in taken])
+    another = np.empty_like(last)
+    for row, items in enumerate(taken):
+        others = np.roll(last, -row - 1)
+        new = others[~np.isin(others, items)]
+        if not len(new):
+            raise DataError(f"{log.name}: user {tasks[row]['user']} has taken all last items.")
+        another[row] = new[0]
+    drawn = {"random": [task["objective"] for task in tasks], "another's": another, "future": last}
+    return {
+        name: [{**task, "toward": int(item)} for task, item in zip(tasks, items, strict=True)]
+        for name, items in drawn.items()
+    }
 
 
 def _log_softmax(scores: np.ndarray) -> np.ndarray:

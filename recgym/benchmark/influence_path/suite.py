@@ -45,7 +45,7 @@ IRN_KINDS: Mapping[str, Mapping[str, Any]] = {
 """Trained without the published mask's leak, with it, and on short histories too, padded."""
 
 # Table VI. On the embedded set, which is not the paper's, the agent's own settings. On MovieLens 1M
-# 50 epochs of the paper's at most 200: some 80 minutes of one core.
+# 50 epochs of the paper's at most 200, for the time they take.
 IRN: Mapping[str, Mapping[str, Any]] = {
     "lastfm-2k": {
         "width": 40,
