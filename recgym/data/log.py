@@ -88,10 +88,21 @@ class InteractionLog:
             )
         if user.size == 0:
             raise DataError(f"{name}: there are no interactions. Give a log with at least one row.")
+        for what, column in (("user", user), ("item", item)):
+            if column.dtype.kind not in "iub":
+                raise DataError(f"{name}: {what} codes must be whole numbers, got {column.dtype}.")
         for what, column in (("time", time), ("rating", rating), ("order", order)):
-            if column is not None and np.shape(column) != user.shape:
+            if column is None:
+                continue
+            if np.shape(column) != user.shape:
                 raise DataError(
                     f"{name}: {what} has shape {np.shape(column)}, expected {user.shape}."
+                )
+            values = np.asarray(column)
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                raise DataError(
+                    f"{name}: {what} has values that are missing or infinite. Leave those rows "
+                    f"out, or give {what}=None."
                 )
         n_users = int(user.max()) + 1 if user_ids is None else len(user_ids)
         n_items = int(item.max()) + 1 if item_ids is None else len(item_ids)

@@ -14,11 +14,15 @@ from recgym.data.splits import k_core
 def resolve_log(dataset: str | Path | InteractionLog, variant: str) -> InteractionLog:
     """A log by name, by path (anything that :func:`recgym.data.read` reads), or as it is.
 
+    A log is taken as it is: its variant is what its owner made it.
+
     Raises:
         ValueError: no name, path or log; a variant that a user's own log does not have.
         DataError: an unknown name, or files that cannot be read.
     """
     if isinstance(dataset, InteractionLog):
+        if variant != "clean":  # the default
+            raise ValueError(f"{dataset.name} is taken as it is: leave variant={variant!r} out.")
         return dataset
     if not isinstance(dataset, str | Path):
         raise ValueError(f"dataset must be a name, a path or an InteractionLog, got {dataset!r}.")

@@ -38,11 +38,7 @@ def rarity(log: InteractionLog) -> np.ndarray:
     Raises:
         DataError: no item of the log has a category.
     """
-    if not log.genres[log.item].any():
-        raise DataError(
-            f"{log.name}: no item has a category, and willingness by rarity needs them. Give items "
-            "genres, or choose 'uniform' or 'constant'."
-        )
+    check_name("rarity", log)
     counts = log.popularity @ log.genres.astype(np.int64)
     rare = 1 - counts / (2 * counts.max())
     of_item = np.where(log.genres, rare, 0.5).max(axis=1, initial=0.5)
@@ -81,9 +77,8 @@ WILLINGNESS: Mapping[str, Callable[[InteractionLog, int], np.ndarray]] = Mapping
 )
 
 
-def draw(name: str, log: InteractionLog, seed: int) -> np.ndarray:
-    """(E,) float64: the willingness of a log by a model's name, aligned with its rows.
-
+def check_name(name: str, log: InteractionLog) -> None:
+    """
     Raises:
         DataError: unknown name; ``rarity`` for a log without categories.
     """
@@ -91,4 +86,18 @@ def draw(name: str, log: InteractionLog, seed: int) -> np.ndarray:
         raise DataError(
             f"No model of willingness is called {name!r}. Known: {', '.join(WILLINGNESS)}."
         )
+    if name == "rarity" and not log.genres[log.item].any():
+        raise DataError(
+            f"{log.name}: no item has a category, and willingness by rarity needs them. Give items "
+            "genres, or choose 'uniform' or 'constant'."
+        )
+
+
+def draw(name: str, log: InteractionLog, seed: int) -> np.ndarray:
+    """(E,) float64: the willingness of a log by a model's name, aligned with its rows.
+
+    Raises:
+        DataError: unknown name; ``rarity`` for a log without categories.
+    """
+    check_name(name, log)
     return check(WILLINGNESS[name](log, seed), log)

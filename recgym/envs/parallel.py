@@ -14,7 +14,7 @@ from pettingzoo import ParallelEnv
 
 from recgym.envs.arguments import mapping
 from recgym.envs.core import BatchState, Problem, Task, Transition
-from recgym.envs.single import check_snapshot
+from recgym.envs.single import SNAPSHOT, check_snapshot
 
 
 class JointRules(Protocol):
@@ -171,7 +171,7 @@ class RecParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         Raises:
             ValueError: the snapshot is of an environment with other data or parameters.
         """
-        check_snapshot(snapshot, self.fingerprint, 1)
+        check_snapshot(snapshot, self.fingerprint, 1, SNAPSHOT)
         self.state_now = snapshot["state"].copy()
         self.agents = [] if snapshot["ended"] else self.possible_agents[:]
         self.np_random.bit_generator.state = snapshot["generator"]

@@ -11,6 +11,8 @@ import numpy as np
 from recgym.envs.arguments import mapping
 from recgym.envs.core import BatchState, Problem, Task
 
+SNAPSHOT = frozenset({"fingerprint", "state", "ended", "generator"})
+
 
 class RecEnv(gym.Env):
     """A single environment. Subclasses build ``problem`` and carry the docs-page docstring."""
@@ -90,6 +92,10 @@ class RecEnv(gym.Env):
         """The tasks that agents are judged on, as reset options; disjoint from training tasks."""
         return self.problem.evaluation_tasks(seed)
 
+    def current(self) -> dict[str, Any]:
+        """The observation of the state that is."""
+        return _first(self.problem.observe(self._current()))
+
     def get_state(self) -> dict[str, Any]:
         """Everything the future depends on, the generator included, for exact branches."""
         return {
@@ -105,7 +111,7 @@ class RecEnv(gym.Env):
         Raises:
             ValueError: the snapshot is of an environment with other data or parameters.
         """
-        check_snapshot(snapshot, self.fingerprint, 1)
+        check_snapshot(snapshot, self.fingerprint, 1, SNAPSHOT)
         self.state = snapshot["state"].copy()
         self._ended = snapshot["ended"]
         self.np_random.bit_generator.state = snapshot["generator"]
@@ -144,10 +150,15 @@ class RecEnv(gym.Env):
             self._window.show(frame, self.metadata["render_fps"])
 
 
-def check_snapshot(snapshot: dict[str, Any], fingerprint: str, rows: int) -> None:
+def check_snapshot(
+    snapshot: dict[str, Any], fingerprint: str, rows: int, parts: frozenset[str]
+) -> None:
     """Refuse a snapshot before anything is changed."""
-    if not isinstance(snapshot, Mapping) or not {"fingerprint", "state"} <= set(snapshot):
-        raise ValueError(f"A state must be what get_state() returned, got {type(snapshot)}.")
+    if not isinstance(snapshot, Mapping) or set(snapshot) != parts:
+        raise ValueError(
+            "A state must be what get_state() of this kind of environment, single or vector, "
+            f"returned, got {type(snapshot)}."
+        )
     if snapshot["fingerprint"] != fingerprint:
         raise ValueError("This state is of an environment with other data or parameters.")
     if len(snapshot["state"]) != rows:

@@ -15,6 +15,8 @@ from recgym.envs.arguments import mapping, whole
 from recgym.envs.core import BatchState, Problem, Task
 from recgym.envs.single import check_snapshot
 
+SNAPSHOT = frozenset({"fingerprint", "state", "ended", "truncated", "elapsed", "generators"})
+
 
 class RecVectorEnv(VectorEnv):
     """Row i, seeded with seed + i, equals the single environment seeded so.
@@ -169,6 +171,10 @@ class RecVectorEnv(VectorEnv):
         """The tasks that agents are judged on, as reset options; disjoint from training tasks."""
         return self.problem.evaluation_tasks(seed)
 
+    def current(self) -> dict[str, np.ndarray]:
+        """The observation (n, ...) of the state that is."""
+        return self.problem.observe(self._current())
+
     def get_state(self) -> dict[str, Any]:
         """Everything the future depends on, the generators included, for exact branches."""
         return {
@@ -186,7 +192,7 @@ class RecVectorEnv(VectorEnv):
         Raises:
             ValueError: the snapshot is of an environment with other data, parameters or rows.
         """
-        check_snapshot(snapshot, self.fingerprint, self.num_envs)
+        check_snapshot(snapshot, self.fingerprint, self.num_envs, SNAPSHOT)
         self.state = snapshot["state"].copy()
         self._ended = snapshot["ended"].copy()
         self._truncated = snapshot["truncated"].copy()
@@ -245,9 +251,12 @@ class RecVectorEnv(VectorEnv):
             self.problem.draw_task(rng, {key: int(value[row]) for key, value in given.items()})
             for row, rng in zip(rows, rngs, strict=True)
         ]
+        old, self.state = self.state, None  # as above
         fresh = self.problem.start(tasks, rngs)
-        whole = self.state is None or len(rows) == self.num_envs
-        self.state = fresh if whole else self._current().with_rows(rows, fresh)
+        if old is None or len(rows) == self.num_envs:
+            self.state = fresh
+        else:
+            self.state = old.with_rows(rows, fresh)
         self._ended[rows] = False
         self._elapsed[rows] = 0
         self._put(infos, {"task": self.problem.tasks_of(fresh)}, rows)

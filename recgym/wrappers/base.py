@@ -47,7 +47,7 @@ class SingleFace(gym.Wrapper, gym.utils.RecordConstructorArgs):
     def __init__(self, env: gym.Env, view: View, **arguments: Any):
         gym.utils.RecordConstructorArgs.__init__(self, **arguments)
         gym.Wrapper.__init__(self, env)
-        self.view, self.memory = view, None
+        self.view, self.memory, self._state = view, None, None
         self.observation_space = view.observation_space or env.observation_space
         self.action_space = view.action_space or env.action_space
 
@@ -57,6 +57,7 @@ class SingleFace(gym.Wrapper, gym.utils.RecordConstructorArgs):
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         if self.view.action_space is not None:
+            self._look_again()
             chosen = self.view.actions(np.asarray(action)[None], self.memory, self._legal)
             action = chosen[0]
         observation, reward, terminated, truncated, info = self.env.step(action)
@@ -66,7 +67,17 @@ class SingleFace(gym.Wrapper, gym.utils.RecordConstructorArgs):
 
     def action_masks(self) -> np.ndarray:
         """(A,) bool: the legal actions now."""
+        self._look_again()
         return self.view.masks(self.memory, self._legal)[0]
+
+    def current(self) -> Any:
+        """The observation of the state that is."""
+        return self._see(self.env.get_wrapper_attr("current")())
+
+    def _look_again(self) -> None:
+        """After ``set_state`` actions refer to what is seen there."""
+        if self.view.observation_space is not None and _state(self.env) is not self._state:
+            self.current()
 
     def _legal(self) -> np.ndarray:
         return self.env.get_wrapper_attr("action_masks")()[None]
@@ -76,6 +87,7 @@ class SingleFace(gym.Wrapper, gym.utils.RecordConstructorArgs):
             return observation
         batch = {key: np.asarray(value)[None] for key, value in observation.items()}
         seen, self.memory = self.view.observe(batch)
+        self._state = _state(self.env)
         return _row(seen, 0)
 
 
@@ -84,7 +96,7 @@ class VectorFace(gym.vector.VectorWrapper):
 
     def __init__(self, env: gym.vector.VectorEnv, view: View):
         super().__init__(env)
-        self.view, self.memory = view, None
+        self.view, self.memory, self._state = view, None, None
         if view.observation_space is not None:
             self.single_observation_space = view.observation_space
             self.observation_space = batch_space(view.observation_space, self.num_envs)
@@ -101,6 +113,7 @@ class VectorFace(gym.vector.VectorWrapper):
             actions = np.asarray(actions)
             if len(actions) != self.num_envs:
                 raise ValueError(f"{len(actions)} actions were given for {self.num_envs} rows.")
+            self._look_again()
             actions = self.view.actions(actions, self.memory, self._legal)
         observation, rewards, terminated, truncated, infos = self.env.step(actions)
         infos = dict(infos)
@@ -112,18 +125,32 @@ class VectorFace(gym.vector.VectorWrapper):
 
     def action_masks(self) -> np.ndarray:
         """(n, A) bool: the legal actions now."""
+        self._look_again()
         return self.view.masks(self.memory, self._legal)
 
+    def current(self) -> Any:
+        """The observation (n, ...) of the state that is."""
+        return self._see(self._below("current")())
+
+    def _look_again(self) -> None:
+        """After ``set_state`` actions refer to what is seen there."""
+        if self.view.observation_space is not None and _state(self.env) is not self._state:
+            self.current()
+
     def _legal(self) -> np.ndarray:
+        return self._below("action_masks")()
+
+    def _below(self, name: str) -> Any:
         holder: Any = self.env
-        while not hasattr(holder, "action_masks") and holder is not holder.unwrapped:
+        while not hasattr(holder, name) and holder is not holder.unwrapped:
             holder = holder.env
-        return holder.action_masks()
+        return getattr(holder, name)
 
     def _see(self, observation: Any) -> Any:
         if self.view.observation_space is None:
             return observation
         seen, self.memory = self.view.observe(observation)
+        self._state = _state(self.env)
         return seen
 
     def _final(self, final: np.ndarray, ended: np.ndarray) -> np.ndarray:
@@ -134,6 +161,10 @@ class VectorFace(gym.vector.VectorWrapper):
         for index, row in enumerate(rows):
             changed[row] = _row(seen, index)
         return changed
+
+
+def _state(env: Any) -> Any:
+    return getattr(env.unwrapped, "state", None)
 
 
 def _row(batch: Any, index: int) -> Any:

@@ -205,6 +205,8 @@ class TestWorlds:
         tasks = [task["draw"] for seed in range(5) for task in problem.evaluation_tasks(seed)]
         assert max(drawn) < min(tasks)
         assert len(set(tasks)) == 50
+        other = problem.for_split("validation").evaluation_tasks(0)
+        assert not {task["draw"] for task in other} & {*tasks, *drawn}
 
     def test_willingness_follows_the_draw(self):
         env = gym.make(ID)
@@ -528,6 +530,22 @@ def test_contract_where_a_process_first_differentiates_forward(tmp_path):
     subprocess.run([sys.executable, "-c", code], env=env, check=True)
 
 
+def test_where_one_part_ends_is_part_of_the_key():
+    """The same users in the same order, four of them public or test."""
+    world = resolve("tiny")
+    everyone = np.sort(np.concatenate([world.parts["public"], world.parts["test"]]))
+    keys = set()
+    for edge in (6, 8):
+        parts = {**world.parts, "public": everyone[:edge], "test": everyone[edge:]}
+        keys.add(replace(world, parts=parts).training_key)
+    assert len(keys) == 2
+
+
+def test_unknown_willingness_is_no_world():
+    with pytest.raises(DataError, match="No model of willingness is called 'nope'"):
+        replace(resolve("tiny"), willingness_name="nope")
+
+
 def test_defaults_are_the_worlds_that_results_were_made_with():
     """Keys of caches, from before there were these options; fingerprints are made of them."""
     named = resolve("tiny", deselected="drop", holdout="two")
@@ -538,7 +556,7 @@ def test_defaults_are_the_worlds_that_results_were_made_with():
         "simulation-50": "8a70b3715999c2ae",
     }
     for name, key in expected.items():
-        assert resolve(name).training_key.startswith(key), name
+        assert resolve(name)._content.startswith(key), name
 
 
 def test_a_given_world_keeps_its_own_choices():

@@ -119,6 +119,30 @@ def test_a_foreign_snapshot_changes_nothing():
     with pytest.raises(ValueError, match="2 rows, here are 3"):
         rows[1].set_state(rows[0].get_state())
     assert len(rows[1].state) == 3
+    one = gym.make_vec(TINY, num_envs=1).unwrapped
+    one.reset(seed=0)
+    for here, foreign in ((env, one.get_state()), (one, before)):
+        with pytest.raises(ValueError, match="of this kind of environment"):
+            here.set_state(foreign)
+        here.step(here.action_space.sample())
+
+
+def test_an_autoreset_that_is_stopped_midway_leaves_no_state(monkeypatch):
+    venv = gym.make_vec(TINY, num_envs=2, horizon=1, autoreset_mode="SameStep")
+    venv.reset(seed=0)
+    core = venv.unwrapped
+
+    def stopped(*of, **kw):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(core.problem), "start", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            venv.step(np.array([0, 0]))
+    with pytest.raises(gym.error.ResetNeeded):
+        core.step(np.array([0, 0]))
+    venv.reset(seed=0)
+    venv.step(np.array([0, 0]))
 
 
 @pytest.mark.parametrize("bonus", [0.0, 0.5, 5.0, 20.0])

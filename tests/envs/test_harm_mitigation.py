@@ -211,6 +211,48 @@ def test_always_illegal_is_never_better_than_none(settings):
         assert illegal["invalid"] == 1
 
 
+@pytest.mark.parametrize(("harm", "k"), [("exposure", 1), ("graded", 10), ("exposure", 10)])
+def test_illegal_is_worse_than_a_legal_item_that_harms(harm, k):
+    """Where the label is not all, an item may be legal and harm more than one that is not."""
+    items = np.zeros((202, 1))
+    items[0], items[1] = 3.0, -3.0
+    severity = np.zeros(202)
+    severity[:2] = 0.9, 1.0
+    harmful = np.arange(202) == 1
+    world = World("pull", np.ones((10, 1)), items, harmful, severity=severity)
+    env = gym.make(
+        ID,
+        dataset=world,
+        c=2.0,
+        response="mean_field",
+        harm=harm,
+        k=k,
+        harm_weight=10.0,
+        action="item" if k == 1 else "slate",
+    )
+    none, returns = len(items), []
+    for item in (0, 1):
+        env.reset(seed=0)
+        slate = np.array([item] + [none] * (k - 1))
+        returns.append(env.step(slate if k > 1 else item)[1])
+    assert returns[1] < returns[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"genre": ["Action"]}, "genre must be a single value"),
+        ({"n_items": 10.5}, "n_items must be a whole number"),
+        ({"harmful": 5}, "harmful must be a list"),
+        ({"c": "6"}, "c must be a number"),
+        ({"dataset": "tiny", "variant": "paper"}, "tiny has no variant 'paper'"),
+    ],
+)
+def test_arguments_of_the_wrong_kind(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        gym.make(ID, **arguments)
+
+
 def test_offering_more_never_changes_what_is_found_without_it():
     """With equal draws, a recommendation can only turn an organic choice into a click."""
     for seed in range(50):

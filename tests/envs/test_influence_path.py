@@ -274,6 +274,16 @@ class TestTasks:
         with pytest.raises(ValueError, match=words):
             env.reset(options=options)
 
+    def test_users_are_drawn_whose_history_can_be_cut_there(self):
+        env = gym.make(ID, evaluator="markov")
+        lengths = np.diff(env.unwrapped.problem.log.offsets)
+        cut = int(np.quantile(lengths, 0.9))
+        for seed in range(10):
+            _, info = env.reset(seed=seed, options={"cut": cut})
+            assert lengths[info["task"]["user"]] >= cut == info["task"]["cut"]
+        with pytest.raises(ValueError, match=r"cut must be in 0\.\..*the longest history"):
+            env.reset(options={"cut": int(lengths.max()) + 1})
+
     def test_an_objective_in_the_history_is_refused_by_title(self):
         env = gym.make(ID, evaluator="markov")
         seen = int(env.unwrapped.problem.log.items_of(0)[0])

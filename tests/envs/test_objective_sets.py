@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from recgym.data.log import InteractionLog
 from recgym.envs.influence_path.dynamics import InfluencePath
 from recgym.envs.influence_path.sets import SetInstances, genre_sets, own_sets
 from recgym.envs.influence_path.state import Params
+from recgym.envs.influence_path.worlds import tiny_world
 from recgym.evaluators import MarkovEvaluator
 from recgym.testing import (
     MODES,
@@ -349,3 +352,13 @@ def test_candidates_hold_the_likeliest_member_and_no_other():
     scores = np.where(state.members, env.view.build.score(state.tokens, state.user), -np.inf)
     assert items[-1] == scores.argmax()
     assert log.genres[items[-1], state.target[0]]
+
+
+def test_to_a_genre_without_items_nobody_is_led():
+    log = tiny_world().log
+    genres = np.concatenate([log.genres, np.zeros((log.n_items, 1), dtype=bool)], axis=1)
+    log = replace(log, genres=genres, genre_names=(*log.genre_names, "none"))
+    instances = SetInstances(log, "train", genre_sets(log))
+    assert not (instances.objectives[:, 1] == len(log.genre_names) - 1).any()
+    with pytest.raises(ValueError, match="every user has taken something of genre"):
+        instances.draw(np.random.default_rng(0), {"genre": len(log.genre_names) - 1})

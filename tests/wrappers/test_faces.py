@@ -93,3 +93,20 @@ def test_names_are_imported_when_used():
         assert getattr(wrappers, name).__name__ == name
     with pytest.raises(AttributeError, match="Nonsense"):
         _ = wrappers.Nonsense
+
+
+@pytest.mark.parametrize("make", [single, lambda name: vector(name, "Disabled")])
+def test_after_set_state_actions_refer_to_what_is_seen_there(make):
+    env = make("CandidateActions")
+    env.reset(seed=0)
+    saved, action = env.unwrapped.get_state(), np.zeros(env.action_space.shape, dtype=np.int64)
+    first = env.step(action)[-1]["item"]
+    env.step(action)
+    env.unwrapped.set_state(saved)
+    assert np.array_equal(env.step(action)[-1]["item"], first)
+    env.unwrapped.set_state(saved)
+    before = env.action_masks().copy()
+    env.step(action)
+    env.unwrapped.set_state(saved)
+    assert np.array_equal(env.action_masks(), before)
+    assert env.observation_space.contains(env.current())

@@ -11,7 +11,7 @@ import time
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -77,6 +77,15 @@ class RetrainingAgent(SelectingAgent):
         """Split → (Z,) float64, what was found of each pair."""
         self._players: dict[bytes, tuple[str, int]] = {}
         self._met: set[str] = set()
+        self.seed = self.config.seed
+
+    def learn(
+        self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
+    ) -> Self:
+        """Forget the plans; those to come are made with that seed, when players are met."""
+        super().learn(total_timesteps, seed=seed, progress=progress)
+        self.seed, self.plans = self.seed_of(seed), {}
+        return self
 
     @abstractmethod
     def plan(self, trials: Trials) -> np.ndarray:
@@ -114,9 +123,8 @@ class RetrainingAgent(SelectingAgent):
     def _planned(self, split: str) -> np.ndarray:
         if split not in self.plans:
             started = time.perf_counter()
-            trials = Trials(
-                self._of(split), self.config.retrainings, np.random.default_rng(self.config.seed)
-            )
+            rng = np.random.default_rng(self.seed)
+            trials = Trials(self._of(split), self.config.retrainings, rng)
             self.plans[split] = self.plan(trials)
             self.training_record[split] = {
                 "retrainings": self.config.retrainings - trials.left,

@@ -14,6 +14,7 @@ import pandas as pd
 from recgym.agents.data_selection.strategies import algorithm_1, likely_selections, prior
 from recgym.benchmark import scoring
 from recgym.benchmark.exhibits import Exhibit, Tell
+from recgym.benchmark.making import simulated
 from recgym.benchmark.provenance import PeakMemory
 from recgym.envs.data_selection.game import Game
 from recgym.envs.data_selection.tiny import tiny_world
@@ -402,4 +403,5 @@ def exhibit(name: str, dataset: str | None, variant: str, tell: Tell) -> Exhibit
     """
     if name == "data-selection-losses":
         return losses(tell, dataset or "ml-latest-small", variant)
+    simulated(name, dataset, variant)
     return _SIMULATED[name](tell)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from recgym.benchmark.data_selection.suite import STAND_INS, WORLDS, methods, suite
+from recgym.benchmark.making import simulated
 from recgym.benchmark.studies import Study
 from recgym.benchmark.suites import Entry, Suite
 
@@ -20,7 +21,7 @@ HARMS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0)
 SIZES = (5, 10, 15, 20)
 """Interactions of a user that may be selected."""
 BUDGETS = {"tiny": (26, 128), "simulation-50": (128, 1_000)}
-"""Retrainings; 26 measure every pair of the tiny world once, with it and without."""
+"""Retrainings; 26 are two passes of SCR over the pairs of the tiny world."""
 SEEDS = range(5)
 FEWER_USERS = 400
 """Of the stand-ins where NeuMF plays, whose influences take minutes for a hundred players."""
@@ -84,7 +85,8 @@ def anchors(name: str, dataset: str | None, variant: str) -> Study:
 
 def characters(name: str, dataset: str | None, variant: str) -> Study:
     """Fig. 3: users who differ in what they would rather exclude, simulated."""
-    base = suite("simulation", variant)
+    simulated(name, dataset, variant)
+    base = suite("simulation")
     suites = {c: _part(base, name, _entries(CHOSEN), character=c) for c in CHARACTERS}
     return Study(name, "Characters", "character", suites, ("z_retrained", "kept"))
 
@@ -108,8 +110,9 @@ def sparsity(name: str, dataset: str | None, variant: str) -> Study:
 
 def retrainings(name: str, dataset: str | None, variant: str) -> Study:
     """SCR and Proactive within equal budgets of retrainings: the tiny world, and 50 players."""
+    simulated(name, dataset, variant)
     suites = {
-        f"{world}, {budget} retrainings": _within(name, suite(world, variant), budget)
+        f"{world}, {budget} retrainings": _within(name, suite(world), budget)
         for world, budgets in BUDGETS.items()
         for budget in budgets
     }

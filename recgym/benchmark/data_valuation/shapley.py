@@ -151,7 +151,7 @@ def faithful(
     """AUC of the φ of DVR-Loss as published within batches, while everything is learnt from.
 
     Within a batch, as :func:`ceiling` is; over a whole epoch the mean of a sample's values may
-    tell more. Batches are of streams that DVR has not learnt from.
+    tell more. The batches are those of the first stream that DVR learnt from, one of its episodes.
     """
     of = {"batch": size, "k": 1, "steps": BATCHES, "show_embeddings": True}
     agent = DVR(DataValuationEnv(world, **of), DVRConfig(layout=layout, episodes=episodes))

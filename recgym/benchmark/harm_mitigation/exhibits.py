@@ -29,6 +29,7 @@ from recgym.benchmark.harm_mitigation.policies import (
     policies,
 )
 from recgym.benchmark.harm_mitigation.suite import DEFAULT
+from recgym.benchmark.making import simulated
 from recgym.benchmark.provenance import PeakMemory
 from recgym.envs.harm_mitigation.worlds import World, resolve, synthetic_world
 from recgym.evaluators import choice
@@ -147,6 +148,8 @@ def solvers(place: Place) -> Exhibit:
                 ours = ascend(model, family, inherent, harm_weight)[1]
                 keys = {"genre": genre, "k": k, "harm_weight": harm_weight}
                 solved = ~np.isnan(theirs)
+                if not solved.any():
+                    continue
                 values = {"f_slsqp": theirs[solved], "f_projected": ours[solved]}
                 values["lead"] = values["f_projected"] - values["f_slsqp"]
                 rows += _estimates(keys, [values])
@@ -374,4 +377,6 @@ _MAKE: Mapping[str, Callable[[Place], Exhibit]] = {
 
 def exhibit(name: str, dataset: str | None, variant: str, tell: Tell) -> Exhibit:
     """An exhibit by its name in :data:`recgym.benchmark.exhibits.EXHIBITS`."""
+    if name == "harm-mitigation-scale":
+        simulated(name, dataset, variant)
     return _MAKE[name](Place(dataset or DEFAULT, variant, tell))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ Values = dict[str, np.ndarray]
 
 
 def model_of(world: World, k: int, **settings: Any) -> ChoiceModel:
-    """The world's users, with c calibrated for slates of k."""
-    return ChoiceModel(world.items, world.harmful, c=world.calibrated(k), **settings)
+    """The world's users, with c calibrated for slates of k at their temperature."""
+    found = ChoiceModel(world.items, world.harmful, **settings)
+    return replace(found, c=world.calibrated(k, found.temperature))
 
 
 def family_of(model: ChoiceModel, k: int) -> PolicyFamily:

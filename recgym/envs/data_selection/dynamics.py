@@ -109,13 +109,17 @@ class DataSelection(Problem[State]):
         draw = given.get("draw")
         if draw is None:
             return {"draw": int(rng.integers(DRAWS))}
-        if not 0 <= draw < 2 * DRAWS:
-            raise ValueError(f"draw must be in 0..{2 * DRAWS - 1}, got {draw}.")
+        if not 0 <= draw < 3 * DRAWS:
+            raise ValueError(f"draw must be in 0..{3 * DRAWS - 1}, got {draw}.")
         return {"draw": draw}
 
     def evaluation_tasks(self, seed: int) -> list[Task]:
-        """Ten draws of the willingness of the split's users, none of which training draws."""
-        drawn = np.random.default_rng([seed, 7]).integers(DRAWS, 2 * DRAWS, EVALUATION_DRAWS)
+        """Ten draws of the willingness of the split's users, none of which training draws.
+
+        Of validation they are others than of the test.
+        """
+        first = 2 * DRAWS if self.split == "validation" else DRAWS
+        drawn = np.random.default_rng([seed, 7]).integers(first, first + DRAWS, EVALUATION_DRAWS)
         return [{"draw": int(draw)} for draw in drawn]
 
     def for_split(self, split: str) -> DataSelection:

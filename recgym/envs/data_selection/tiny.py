@@ -1,4 +1,4 @@
-"""A world of four players and twelve interactions: every joint selection can be trained on."""
+"""A world of four players and at most twelve interactions: every selection can be trained on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def tiny_world() -> World:
     """The paper's simulator with twenty users and ten items, five of them for each user.
 
     Eight users are public; train, validation and test are games of four players, who may each
-    select among three items: 2^12 joint selections.
+    select among three items, in training one of them among two: at most 2^12 joint selections.
     """
     from recgym.data.selection_world import simulate
 

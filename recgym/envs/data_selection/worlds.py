@@ -103,6 +103,7 @@ class World:
             whole(name, getattr(self, name))
         self._check_parts()
         check_pairs(self.name, self.log)
+        willingness.check_name(self.willingness_name, self.log)
         if self.simulated is not None:
             willingness.check(self.simulated.willingness, self.log)
 
@@ -140,6 +141,11 @@ class World:
     @functools.cached_property
     def training_key(self) -> str:
         """What trainings depend on: everything but users' willingness."""
+        sizes = [len(self.parts[part]) for part in sorted(self.parts)]
+        return hashlib.sha256(f"{self._content} {sizes}".encode()).hexdigest()
+
+    @functools.cached_property
+    def _content(self) -> str:
         digest = hashlib.sha256(self.log.fingerprint.encode())
         settings = (self.per_user, self.width, self.prior_name, self.recommender_name)
         digest.update(repr(settings).encode())
@@ -152,7 +158,7 @@ class World:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(f"{self.training_key} {self.willingness_name}".encode())
+        digest = hashlib.sha256(f"{self._content} {self.willingness_name}".encode())
         if self.simulated is not None:
             digest.update(self.simulated.willingness.tobytes())
         return digest.hexdigest()

@@ -123,6 +123,7 @@ class World:
         if self.init_seed != SPLIT_SEED:
             digest.update(f"initialised {self.init_seed}".encode())
         for rows in self.held_out or ():
+            digest.update(f"{len(rows)} rows".encode())
             digest.update(np.ascontiguousarray(rows).tobytes())
         return digest.hexdigest()
 

@@ -104,8 +104,8 @@ class HarmMitigationEnv(RecEnv):
       the average one, pushed away by others), `"boredom"` (pushed away by all), `"static"`.
     - `alpha_harmless=0.25`, `alpha_harmful=0.5`, `beta=0.2`; α + β ≤ 1.
     - `c=None`: None sets it so that users who are always offered what they like best at u_0 click
-      in 60 % of the steps. `temperature=1.0` of choice: more is less rational. `explore=0.0`: the
-      share of steps in which she consumes any item, uniformly.
+      in 60 % of the steps in which they choose. `temperature=1.0` of choice: more is less
+      rational. `explore=0.0`: the share of steps in which she consumes any item, uniformly.
     - `render_mode=None`.
 
     ## References

@@ -18,8 +18,9 @@ invalid: the share of the slate's places whose item was dropped.
 def default_weights(params: Params) -> dict[str, float]:
     """Weights of the terms, with the user's own in their place.
 
-    A dropped item costs more than all that a step can lose by other means, which is λ for harm and
-    λ for exposure.
+    A dropped item costs more than all that a step can lose by other means: 1 for the click that is
+    missed and λ for harm. Where items that are no harm by their label may harm too (``graded``,
+    ``exposure``) that holds of a single place of the slate, and of exposure beside.
 
     Raises:
         ValueError: a weight for a term that does not exist, or that is not finite.
@@ -31,6 +32,9 @@ def default_weights(params: Params) -> dict[str, float]:
         "exposure": harm if params.harm == "exposure" else 0.0,
         "invalid": -1.0 - params.harm_weight,
     }
+    if params.harm != "label":
+        most = {"graded": 1.0, "exposure": 2.0}[params.harm]
+        weights["invalid"] = -(1.0 + most * params.harm_weight) * params.k
     for name, value in params.weights.items():
         if name not in TERMS:
             raise ValueError(f"There is no reward term {name!r}. Terms: {', '.join(TERMS)}.")

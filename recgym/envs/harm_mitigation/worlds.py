@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recgym.envs.arguments import single, whole
 from recgym.evaluators.choice import ChoiceModel
 from recgym.evaluators.choice.model import check_finite
 
@@ -182,7 +183,14 @@ def resolve(
     Raises:
         ValueError: arguments that mean nothing in this world, or a list of harm that cannot be.
     """
+    single(genre=genre)
+    whole("n_items", n_items)
+    if not isinstance(harmful, Iterable):
+        raise ValueError(f"harmful must be a list of names or numbers, got {harmful!r}.")
     if isinstance(dataset, World) or dataset in ("tiny", "synthetic"):
+        if variant != "clean":
+            name = dataset if isinstance(dataset, str) else dataset.name
+            raise ValueError(f"{name} has no variant {variant!r}: leave it out.")
         return _without_genres(dataset, genre, harmful, n_items)
     from recgym import data
 

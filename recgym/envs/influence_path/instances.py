@@ -81,7 +81,7 @@ class Instances:
         self._check(given)
         user = given.get("user")
         if user is None:
-            users = self._users(given.get("objective"))
+            users = self._long_enough(self._users(given.get("objective")), given)
             user = int(users[rng.integers(len(users))])
         objective = given.get("objective")
         cut = self._cut(rng, given, user, training=self.split == "train" and objective is None)
@@ -140,6 +140,15 @@ class Instances:
         if not 0 <= cut <= length:
             raise ValueError(f"cut must be in 0..{length} (the events of user {user}), got {cut}.")
         return cut
+
+    def _long_enough(self, users: np.ndarray, given: Mapping[str, int]) -> np.ndarray:
+        """Those of the users whose histories can be cut where it is asked for."""
+        cut = given.get("cut", 0)
+        kept = users[self.lengths[users] >= cut]
+        if len(kept) == 0:
+            longest = int(self.lengths[users].max())
+            raise ValueError(f"cut must be in 0..{longest} (the longest history), got {cut}.")
+        return kept
 
     def _users(self, objective: int | None) -> np.ndarray:
         """(E,) int64: the users to draw from, those who have not seen what is to be drawn."""

@@ -73,6 +73,7 @@ class SetInstances(Instances):
             raise ValueError(f"split must be one of {SPLITS}, got {split!r}.")
         self.log, self.split, self.sets = log, split, sets
         self.open = _taken(log, sets.members) <= sets.most_taken  # (U, T) bool
+        self.open &= sets.members.any(axis=1)  # to nothing nobody can be led
         pairs = np.argwhere(self.open)
         if len(pairs) < len(SPLITS):
             raise ValueError(
@@ -96,7 +97,7 @@ class SetInstances(Instances):
         self._check(given)
         user, chosen = given.get("user"), given.get(key)
         if user is None:
-            users = self._users(chosen)
+            users = self._long_enough(self._users(chosen), given)
             user = int(users[rng.integers(len(users))])
         cut = self._cut(rng, given, user, training=self.split == "train" and chosen is None)
         if chosen is None:

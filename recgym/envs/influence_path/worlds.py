@@ -38,8 +38,10 @@ def build(
     if isinstance(dataset, str) and dataset == TINY:
         world = tiny_world()
         judge = world.evaluator if evaluator is None else evaluator
-        if isinstance(judge, str):
+        if not isinstance(judge, SequenceEvaluator):
             raise ValueError("The tiny world has its own exact user: leave evaluator out.")
+        if variant != "clean":
+            raise ValueError(f"The tiny world has no variant {variant!r}: leave it out.")
         instances = _instances(world.log, split, params, world.objectives)
         return InfluencePath(world.log, judge, instances, params)
     log = resolve_log(dataset, variant)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Real
 
 import numpy as np
 
@@ -76,6 +77,9 @@ class ChoiceModel:
             object.__setattr__(self, name, array)
 
     def _check_numbers(self) -> None:
+        for name in ("c", "temperature", "explore", "beta", "alpha_harmless", "alpha_harmful"):
+            if not isinstance(value := getattr(self, name), Real) or isinstance(value, bool):
+                raise ValueError(f"{name} must be a number, got {value!r}.")
         if not 0 < self.c < np.inf:
             raise ValueError(f"c must be positive and finite, got {self.c}.")
         if not 0 < self.temperature < np.inf:
