@@ -65,6 +65,13 @@ def test_killed_continued_and_used_as_a_world(csv, tmp_path, monkeypatch):
     assert env.unwrapped.problem.evaluator.tau < 0
     card = json.loads(next(cache.glob("evaluators/mine-*/sasrec/model.json")).read_text())
     assert str(csv) in card["command"]
+    assert "stands for" not in out.stdout
+    mine = tmp_path / "elsewhere"
+    line = command(csv, "--epochs", "1", "--batch", "64", "--out", str(mine))
+    out = subprocess.run(line, env=environment(cache), capture_output=True, text=True)
+    used = next(cache.glob("evaluators/mine-*/sasrec"))
+    assert f"The name 'sasrec' stands for {used}" in out.stdout
+    assert f"NetworkEvaluator.read('{mine}')" in out.stdout
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,13 @@ def _train(
         for task in tasks.values():
             bar.update(task, completed=epochs)
     console.print(f"{folder}: epoch {card['epochs']}, τ = {card['tau']:.3f}")
+    used = evaluators.found(model, log)
+    if used != folder and kind == "evaluator":
+        console.print(
+            f"The name {model!r} stands for {used or 'no model yet'}. For this one: "
+            f"gym.make(..., evaluator=NetworkEvaluator.read({str(folder)!r}))",
+            markup=False,
+        )
     print_card(console, model, card)
 
 

@@ -121,6 +121,19 @@ def find_trained(name: str, log: InteractionLog) -> tuple[Path, dict[str, Any]]:
     )
 
 
+def found(name: str, log: InteractionLog) -> Path | None:
+    """The folder that a name stands for on this log; None where nothing has been trained."""
+    try:
+        return find_trained(name, log)[0]
+    except data.DataError:
+        return None
+
+
+def forget(name: str, log: InteractionLog) -> None:
+    """Read the evaluator again when it is asked for next: its files have changed."""
+    _LOADED.pop((name, log.fingerprint), None)
+
+
 def load_trained(name: str, log: InteractionLog) -> tuple[LogModel, dict[str, Any]]:
     """(model, card) by the name of a model that was trained on this log; see `find_trained`."""
     from recgym.models import store

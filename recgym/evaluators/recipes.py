@@ -15,7 +15,7 @@ from typing import Any
 
 from recgym.data.log import DataError, InteractionLog
 from recgym.data.paths import cache_dir
-from recgym.evaluators import find_trained, folders, training_command
+from recgym.evaluators import find_trained, folders, forget, training_command
 from recgym.evaluators.train import VALIDATION, Report, train_model
 from recgym.models import model_class
 from recgym.models.training import TrainConfig
@@ -120,6 +120,7 @@ def train(
         report=report,
     )
     shutil.rmtree(checkpoint, ignore_errors=True)
+    forget(model, log)
     return card
 
 

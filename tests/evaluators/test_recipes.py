@@ -153,3 +153,18 @@ def test_who_must_know_the_user_is_no_simulated_user(log, tmp_path, name):
     train_model(log, name, tmp_path, config=TrainConfig.from_dict(FAST))
     with pytest.raises(store.StoreError, match="no model of histories alone"):
         evaluators.NetworkEvaluator.read(tmp_path)
+
+
+def test_what_is_trained_again_is_read_again(log):
+    recipe = Recipe({"width": 8, "length": 6}, FAST)
+    recipes.train("sasrec", log, recipe)
+    first = evaluators.load("sasrec", log)
+    assert evaluators.load("sasrec", log) is first
+    recipes.train("sasrec", log, recipe.changed({}, {"seed": 1}))
+    assert evaluators.load("sasrec", log).fingerprint != first.fingerprint
+
+
+def test_an_unknown_metric_is_refused_before_training(log, tmp_path):
+    config = TrainConfig(metric="NDCG@5")
+    with pytest.raises(ValueError, match="metric must be one of HR@10, HR@20, NDCG@10"):
+        train_model(log, "sasrec", tmp_path, config=config)
