@@ -19,8 +19,8 @@ def default_weights(params: Params) -> dict[str, float]:
     """Weights of the terms, with the user's own in their place.
 
     A dropped item costs more than all that a step can lose by other means: 1 for the click that is
-    missed and λ for harm. Where items that are no harm by their label may harm too (``graded``,
-    ``exposure``) that holds of a single place of the slate, and of exposure beside.
+    missed and λ for harm, of a whole slate. Where items that are harmless by their label may harm
+    too, it holds of a single place, and exposure costs another λ.
 
     Raises:
         ValueError: a weight for a term that does not exist, or that is not finite.
