@@ -257,15 +257,19 @@ def conditioning(place: Place) -> Exhibit:
                             }
                         )
     frame = pd.DataFrame(rows)
-    first = frame[(frame["seed"] == frame["seed"].min()) & (frame["trained"] != "no copying")]
-    shown = first.assign(x=first["gap"], line=first["trained"] + ", " + first["objective"])
-    picture = figures.lines(shown, CONDITIONED, "gap, items")
     return Exhibit(
         f"What IRN makes of an objective on {place.title}",
         {"conditioning": frame},
-        {"conditioning": picture},
+        {"conditioning": conditioning_figure(frame)},
         place.settings(list(entries.values()), seeds),
     )
+
+
+def conditioning_figure(frame: pd.DataFrame) -> Any:
+    """Each training of the first seed, by the gap; ``another's`` objectives are left out."""
+    first = frame[(frame["seed"] == frame["seed"].min()) & (frame["objective"] != "another's")]
+    shown = first.assign(x=first["gap"], line=first["trained"] + ", " + first["objective"])
+    return figures.lines(shown, CONDITIONED, "gap, items")
 
 
 def _conditioned(place: Place, seed: int) -> dict[str, list[dict[str, int]]]:
