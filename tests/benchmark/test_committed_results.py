@@ -22,6 +22,8 @@ CHEAP = (
     (PATHS, "rec2inf[cooccurrence, embedding]", "return", 2e-4),
     (PATHS, "ipg", "return", 2e-4),
     (PATHS, "random", "return", 2e-4),
+    (PATHS, "random_candidates", "return", 2e-4),
+    ("influence-path/genre-ml-latest-small", "popularity", "return", 2e-4),
     ("influence-path/graphs-ml-latest-small", "pf2inf[mst]", "return", 2e-4),
     (SELECTION, "threshold[0.5]", "z_retrained", 2e-4),
     (VALUATION, "bpr", "return", 0.01),  # 700 steps of warm-up make rounding larger
