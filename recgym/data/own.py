@@ -21,7 +21,7 @@ def resolve_log(dataset: str | Path | InteractionLog, variant: str) -> Interacti
         DataError: an unknown name, or files that cannot be read.
     """
     if isinstance(dataset, InteractionLog):
-        if variant != "clean":  # the default
+        if variant not in ("raw", "clean"):  # clean is the default
             raise ValueError(f"{dataset.name} is taken as it is: leave variant={variant!r} out.")
         return dataset
     if not isinstance(dataset, str | Path):

@@ -189,16 +189,23 @@ def test_a_bench_that_is_stopped_and_started_again_loses_and_repeats_nothing(tmp
     assert not list(tmp_path.glob(f".*{files.TEMPORARY}"))
 
 
+SIMULATED = ("data-selection-characters", "data-selection-retrainings")
 SUITES = [
     *(suites.get(name, quick=quick) for name in suites.SUITES for quick in (False, True)),
     *(suites.get("influence-path", dataset=name) for name in ("ml-1m", "lastfm-2k")),
     *(
         suite
         for name in studies.names()
-        for dataset in (None, "lastfm-2k")
+        for dataset in (None, *(["lastfm-2k"] if name not in SIMULATED else []))
         for suite in studies.get(name, dataset).suites.values()
     ),
 ]
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_studies_of_made_up_worlds_refuse_data(name):
+    with pytest.raises(BenchmarkError, match="of worlds that it makes itself"):
+        studies.get(name, "ml-latest-small")
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)

@@ -72,8 +72,8 @@ def test_wrong_kinds_are_refused(tmp_path):
     frame(60, 40, 20).to_csv(path, index=False)
     with pytest.raises(ValueError, match="no variant 'banana'"):
         gym.make(ENV, dataset=str(path), evaluator="markov", variant="banana")
-    with pytest.raises(ValueError, match="taken as it is: leave variant='raw' out"):
-        gym.make(ENV, dataset=data.load("synthetic"), evaluator="markov", variant="raw")
+    with pytest.raises(ValueError, match="taken as it is: leave variant='paper' out"):
+        gym.make(ENV, dataset=data.load("synthetic"), evaluator="markov", variant="paper")
     with pytest.raises(ValueError, match="tiny world has no variant"):
         gym.make("recgym/InfluencePathTiny-v0", variant="raw")
     with pytest.raises(ValueError, match="tiny world has its own exact user"):
