@@ -77,7 +77,9 @@ def agent(name: str, env: Any, config: Mapping[str, Any]) -> Any:
 def simulated(name: str, dataset: str | None, variant: str) -> None:
     """Raises BenchmarkError where data are asked for that a study of made-up worlds ignores."""
     if dataset is not None or variant != "clean":
-        raise BenchmarkError(f"{name} is of worlds that it makes itself: leave the data set out")
+        raise BenchmarkError(
+            f"{name} is of worlds that it makes itself: leave data set and variant out"
+        )
 
 
 def unknown(what: str, name: str, known: Iterable[str], otherwise: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from recgym.benchmark.files import BenchmarkError
 from recgym.benchmark.spec import RunSpec
+from recgym.data.writing import write_text
 
 SUFFIX = ".over.json"
 
@@ -24,9 +25,7 @@ def path(spec: RunSpec, folder: Path) -> Path:
 
 def write(spec: RunSpec, folder: Path, minutes: float) -> Path:
     """Note that the run was stopped after so many minutes."""
-    made = path(spec, folder)
-    made.write_text(json.dumps({**spec.identity, "minutes": minutes}), encoding="utf-8")
-    return made
+    return write_text(path(spec, folder), json.dumps({**spec.identity, "minutes": minutes}))
 
 
 def stopped(spec: RunSpec, folder: Path, minutes: float | None) -> bool:

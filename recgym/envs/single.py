@@ -156,8 +156,8 @@ def check_snapshot(
     """Refuse a snapshot before anything is changed."""
     if not isinstance(snapshot, Mapping) or set(snapshot) != parts:
         raise ValueError(
-            "A state must be what get_state() of this kind of environment, single or vector, "
-            f"returned, got {type(snapshot)}."
+            "A state must be what get_state() of this kind of environment (single, vector or "
+            f"parallel) returned, got {type(snapshot)}."
         )
     if snapshot["fingerprint"] != fingerprint:
         raise ValueError("This state is of an environment with other data or parameters.")

@@ -35,7 +35,7 @@ class IRNTraining:
     """Epochs without a better validation loss after which training stops.
 
     The rate halves after ``patience // 2 + 1`` of them. 0: all epochs, at one rate, and the last
-    one's weights. The best epoch comes early, before the objective is copied at gap 0.
+    one's weights.
     """
     init_std: float = 0.1
     """Item embeddings start from PPMI vectors scaled to this standard deviation; 0: random."""

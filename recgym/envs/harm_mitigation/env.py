@@ -66,7 +66,7 @@ class HarmMitigationEnv(RecEnv):
     ## Rewards
     r = click − λ · harm. `info["reward_terms"]` holds `click`, `harm`, `exposure` and `invalid`;
     the reward is exactly their sum with the weights 1, −λ, 0 and −(1 + λ), or those in `weights`.
-    (Where the label is not all, `invalid` weighs k times as much, with λ twice for exposure.)
+    With `harm="graded"` the weight of `invalid` is −k (1 + λ), with `"exposure"` −k (1 + 2λ).
     `harm="label"` counts 1 for a harmful item that is consumed; `"graded"` its severity in [0, 1],
     harmless items included; `"exposure"` adds the mean severity of what is recommended, with weight
     −λ. `info["cost"]` is harm plus exposure.
