@@ -41,12 +41,13 @@ class PolicyLearner(Agent):
 
     def ask(self, seen: Any, *, deterministic: bool, **more: Any) -> np.ndarray:
         """The model's actions; what is sampled depends on :meth:`reseed` and on nothing else."""
+        if deterministic:
+            return self.model.predict(seen, deterministic=True, **more)[0]
         import torch
 
-        with torch.random.fork_rng(devices=[]):
-            if not deterministic:  # Stable-Baselines3 samples from torch's own generator
-                torch.manual_seed(int(self.rng.integers(2**63)))
-            return self.model.predict(seen, deterministic=deterministic, **more)[0]
+        with torch.random.fork_rng(devices=[]):  # Stable-Baselines3 samples from torch's own
+            torch.manual_seed(int(self.rng.integers(2**63)))
+            return self.model.predict(seen, deterministic=False, **more)[0]
 
     def learn(
         self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False

@@ -143,7 +143,8 @@ class Instances:
 
     def _long_enough(self, users: np.ndarray, given: Mapping[str, int]) -> np.ndarray:
         """Those of the users whose histories can be cut where it is asked for."""
-        cut = given.get("cut", 0)
+        if (cut := given.get("cut")) is None:
+            return users
         kept = users[self.lengths[users] >= cut]
         if len(kept) == 0:
             longest = int(self.lengths[users].max())
