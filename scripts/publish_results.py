@@ -5,7 +5,8 @@
     python scripts/publish_results.py tables
 
 ``take`` writes agents.csv and runs.csv of a bench, or copies the CSVs and the picture of a study.
-With ``--lead AGENT`` it writes leads.csv too, paired differences of that agent from every other.
+With ``--lead AGENT`` it writes leads.csv too, paired differences of that agent from every other; of
+a study within each of its settings.
 With ``--keep`` the agents of an earlier bench that the folder lacks stay, to add some to a table.
 ``tables`` fills every place of README.md and docs/ between two marks,
 
@@ -55,16 +56,10 @@ def take(runs: Path, target: Path, leaders: Sequence[str] = (), keep: bool = Fal
 
     Raises:
         BenchmarkError: nothing to take, what stays is of another world, an unknown leader, or
-            leaders and keeping for a study, which has neither.
+            keeping for a study, which is always taken whole.
     """
     if (runs / summary.RUNS).is_file() or not list(runs.glob("*-seed*.csv")):
-        if leaders or keep:
-            raise BenchmarkError(f"{runs} holds a study: --lead and --keep are of a bench")
-        target.mkdir(parents=True, exist_ok=True)
-        found = sorted([*runs.glob("*.csv"), *runs.glob("*.png")])
-        if not found:
-            raise BenchmarkError(f"{runs} holds neither runs nor the CSVs of a study")
-        return [Path(shutil.copyfile(path, target / path.name)) for path in found]
+        return _take_study(runs, target, leaders, keep)
     built = build(runs)
     ahead: Any = leads.leads(runs, leaders) if leaders else None
     agents, each = cast("tuple[Any, Any]", summary.frames(built))
@@ -91,6 +86,38 @@ def take(runs: Path, target: Path, leaders: Sequence[str] = (), keep: bool = Fal
             ahead = ahead.sort_values(by, key=lambda a: a.map(ranks), kind="stable")
         made.append(write_csv(path, ahead, "%.4f"))
     return made
+
+
+def _take_study(runs: Path, target: Path, leaders: Sequence[str], keep: bool) -> list[Path]:
+    if keep:
+        raise BenchmarkError(f"{runs} holds a study: --keep is of a bench")
+    found = sorted([*runs.glob("*.csv"), *runs.glob("*.png")])
+    if not found:
+        raise BenchmarkError(f"{runs} holds neither runs nor the CSVs of a study")
+    ahead = _leads_by_setting(runs, leaders) if leaders else None
+    target.mkdir(parents=True, exist_ok=True)
+    made = [Path(shutil.copyfile(path, target / path.name)) for path in found]
+    if ahead is not None:
+        made.append(write_csv(target / leads.LEADS, ahead, "%.4f"))
+    return made
+
+
+def _leads_by_setting(runs: Path, leaders: Sequence[str]) -> Any:
+    """:func:`recgym.benchmark.leads.leads` in every setting that has some of the leaders."""
+    path = runs / summary.AGENTS
+    agents: Any = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+    if "setting" not in agents:
+        raise BenchmarkError(f"{runs} has no settings with agents: --lead has nothing to compare")
+    if missing := set(leaders).difference(agents["agent"]):
+        raise BenchmarkError(f"no setting of {runs} has {', '.join(sorted(missing))}: --lead")
+    parts = []
+    for setting, mine in agents.groupby("setting", sort=False)["agent"]:
+        here = [label for label in leaders if label in set(mine)]
+        if here:
+            found: Any = leads.leads(runs / suites.slug(str(setting)), here)
+            found.insert(0, "setting", setting)
+            parts.append(found)
+    return pd.concat(parts, ignore_index=True)
 
 
 def _joined(path: Path, new: Any, keys: list[str]) -> Any:
@@ -230,6 +257,8 @@ def beside(
 def standing(source: str, leaders: str, against: str, metric: str = "return") -> str:
     """Markdown of how many agents each leader is ahead of, behind, or neither, by its intervals.
 
+    Of a study within each setting.
+
     Args:
         source: a leads.csv.
         leaders: patterns of leaders, and ``against``: patterns of agents, one column for each; both
@@ -243,22 +272,25 @@ def standing(source: str, leaders: str, against: str, metric: str = "return") ->
     ends = frame[["low", "high"]] * better
     frame = frame.assign(low=ends.min(axis=1), high=ends.max(axis=1))
     patterns, groups = leaders.split(";"), against.split(";")
+    frame = frame[[any(fnmatch.fnmatchcase(a, p) for p in patterns) for a in frame["leader"]]]
+    if frame.empty:
+        raise BenchmarkError(f"{source}: no leader fits {leaders}")
+    for group in groups:
+        if not any(fnmatch.fnmatchcase(a, group) for a in frame["agent"]):
+            raise BenchmarkError(f"{source}: {leaders} is compared with nothing like {group}")
     words = [" ".join(re.sub(r"[?*]", " ", group).split()) for group in groups]
     heads = [f"{group}: ahead / neither / behind" for group in words]
-    lines = ["| agent | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
-    for leader in dict.fromkeys(frame["leader"]):
-        if not any(fnmatch.fnmatchcase(leader, p) for p in patterns):
-            continue
-        mine, cells = frame[frame["leader"] == leader], []
+    keys = [key for key in ("setting", "leader") if key in frame]
+    titles = [*keys[:-1], "agent", *heads]
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    for place, mine in frame.groupby(keys, sort=False):
+        cells = []
         for group in groups:
             chosen = mine[[fnmatch.fnmatchcase(a, group) for a in mine["agent"]]]
-            if chosen.empty:
-                raise BenchmarkError(f"{source}: {leader} is compared with nothing like {group}")
             ahead, behind = int((chosen["low"] > 0).sum()), int((chosen["high"] < 0).sum())
-            cells.append(f"{ahead} / {len(chosen) - ahead - behind} / {behind}")
-        lines.append("| " + " | ".join([leader, *cells]) + " |")
-    if len(lines) == 2:
-        raise BenchmarkError(f"{source}: no leader fits {leaders}")
+            neither = len(chosen) - ahead - behind
+            cells.append(f"{ahead} / {neither} / {behind}" if len(chosen) else "")
+        lines.append("| " + " | ".join([*place, *cells]) + " |")
     return "\n".join(lines)
 
 

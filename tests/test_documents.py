@@ -82,6 +82,11 @@ def test_how_many_an_agent_leads(publish, tmp_path, monkeypatch):
     assert lines[2:] == ["| a | 0 / 1 / 1 | 1 / 0 / 0 |"]
     with pytest.raises(publish.BenchmarkError, match="neither"):
         publish.standing("leads.csv", "a", "x?*", "SR@1")
+    lines = [f"{'B' if i % 2 else 'A'},{row},return" for i, row in enumerate(rows)]  # of a study
+    (tmp_path / "leads.csv").write_text("setting," + "\n".join([text.splitlines()[0], *lines]))
+    lines = publish.standing("leads.csv", "a", "x*").splitlines()
+    assert lines[0].startswith("| setting | agent | x: ahead")
+    assert lines[2:] == ["| A | a | 1 / 0 / 0 |", "| B | a | 0 / 1 / 0 |"]
 
 
 @pytest.mark.parametrize(
@@ -117,6 +122,32 @@ def test_a_bench_that_is_taken_again_keeps_other_agents(publish, tmp_path):
     runner.run(env, "jump", 0, other, env_kwargs={"acceptance": "sampled"})
     with pytest.raises(publish.BenchmarkError, match="another world"):
         publish.take(other, target, keep=True)
+
+
+def test_a_study_is_taken_with_leads_in_each_setting(publish, tmp_path):
+    from recgym.benchmark import leads, runner, summary, table
+
+    env, runs, parts = "recgym/InfluencePathTiny-v0", tmp_path / "runs", []
+    for setting, agents in {"M = 2": ("jump", "random"), "M = 3": ("random",)}.items():
+        folder = runs / setting.lower().replace(" = ", "-")
+        for agent in agents:
+            runner.run(env, agent, 0, folder, env_kwargs={"horizon": int(setting[-1])})
+        parts.append(summary.frames(table.build(folder)))
+        for frame in parts[-1]:
+            frame.insert(0, "setting", setting)
+    summary.save(*(pd.concat(frames) for frames in zip(*parts, strict=True)), runs)
+    publish.take(runs, tmp_path / "results", ["jump"])
+    found = pd.read_csv(tmp_path / "results" / "leads.csv")
+    assert set(found["setting"]) == {"M = 2"}
+    value = float(found.query("metric == 'return'")["value"].iloc[0])
+    there = leads.leads(runs / "m-2", ["jump"]).query("metric == 'return'")["value"]
+    assert value == pytest.approx(there.iloc[0], abs=1e-4)
+    assert value != 0
+    target = tmp_path / "none"
+    for words in ({"leaders": ["nobody"]}, {"keep": True}):
+        with pytest.raises(publish.BenchmarkError, match=r"nobody|--keep"):
+            publish.take(runs, target, **words)
+    assert not target.exists()
 
 
 def test_an_agent_that_was_stopped_has_a_cell_that_says_so(publish, tmp_path, monkeypatch):
