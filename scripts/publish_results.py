@@ -33,6 +33,7 @@ import pandas as pd
 
 from recgym.benchmark import leads, suites, summary
 from recgym.benchmark.files import BenchmarkError
+from recgym.benchmark.studies import Study
 from recgym.benchmark.table import build
 from recgym.data.writing import write_csv, write_text
 
@@ -114,7 +115,7 @@ def _leads_by_setting(runs: Path, leaders: Sequence[str]) -> Any:
     for setting, mine in agents.groupby("setting", sort=False)["agent"]:
         here = [label for label in leaders if label in set(mine)]
         if here:
-            found: Any = leads.leads(runs / suites.slug(str(setting)), here)
+            found: Any = leads.leads(Study.folder(runs, str(setting)), here)
             found.insert(0, "setting", setting)
             parts.append(found)
     return pd.concat(parts, ignore_index=True)

@@ -35,7 +35,8 @@ class Study:
     matrix: bool = False
     """Whether the figure is a table of agents by settings."""
 
-    def folder(self, out: Path, setting: str) -> Path:
+    @staticmethod
+    def folder(out: Path, setting: str) -> Path:
         """Where the runs of a setting are."""
         return out / slug(setting)
 
