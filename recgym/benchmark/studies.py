@@ -115,6 +115,7 @@ STUDIES: Mapping[str, str] = {
     "influence-path-horizon": _PATHS,
     "influence-path-aggressiveness": _PATHS,
     "influence-path-acceptance": _PATHS,
+    "influence-path-planning": _PATHS,
     "influence-path-genre": _PATHS,
     "influence-path-graphs": _PATHS,
     "influence-path-transfer": _PATHS,

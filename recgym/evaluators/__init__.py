@@ -33,8 +33,13 @@ def register(name: str, factory: Callable[[InteractionLog], SequenceEvaluator]) 
 
 
 def names() -> list[str]:
-    """Names that :func:`load` knows."""
+    """Names that :func:`load` knows; those of networks may be joined by ``+``."""
     return sorted({*models.names(), *_FACTORIES})
+
+
+def parts(name: str) -> list[str]:
+    """The models that a name stands for: of a pool, such as ``sasrec+caser``, each of them."""
+    return name.split("+")
 
 
 def folders(name: str, log: InteractionLog) -> list[Path]:
@@ -62,8 +67,9 @@ def load(name: str, dataset: str | InteractionLog) -> SequenceEvaluator:
 
     Args:
         name: a trained network (``bert4rec``, ``sasrec``, ``gru4rec``, ``caser``), ``markov``
-            (counts of the log itself, or the true chain of the synthetic world), or a name given
-            to :func:`register`.
+            (counts of the log itself, or the true chain of the synthetic world), a name given
+            to :func:`register`, or several networks joined by ``+``, whose opinions are pooled
+            (:class:`recgym.evaluators.pool.OpinionPool`).
         dataset: a name that :func:`recgym.data.load` knows, or a log.
 
     Raises:
@@ -80,6 +86,8 @@ def load(name: str, dataset: str | InteractionLog) -> SequenceEvaluator:
 def _load(name: str, log: InteractionLog) -> SequenceEvaluator:
     from recgym.models import store
 
+    if len(parts(name)) > 1:
+        return _pool(name, log)
     if name in models.user_item_names():
         raise ValueError(
             f"{name!r} must know whose history it scores, and a simulated user is P(i | history). "
@@ -97,6 +105,18 @@ def _load(name: str, log: InteractionLog) -> SequenceEvaluator:
             f"Train again: {training_command(name, log)}"
         )
     return NetworkEvaluator.read(folder, name=name)
+
+
+def _pool(name: str, log: InteractionLog) -> SequenceEvaluator:
+    from recgym.evaluators.pool import OpinionPool
+
+    for part in parts(name):
+        if part not in models.names():  # counts hold the last items, by which τ is measured
+            raise ValueError(
+                f"{name!r}: a pool is of trained networks ({', '.join(models.names())}) "
+                f"joined by +, got {part!r}."
+            )
+    return OpinionPool([load(part, log) for part in parts(name)], log)
 
 
 def find_trained(name: str, log: InteractionLog) -> tuple[Path, dict[str, Any]]:
@@ -130,8 +150,10 @@ def found(name: str, log: InteractionLog) -> Path | None:
 
 
 def forget(name: str, log: InteractionLog) -> None:
-    """Read the evaluator again when it is asked for next: its files have changed."""
-    _LOADED.pop((name, log.fingerprint), None)
+    """Read the evaluator again when it is asked for next, alone or in a pool: its files changed."""
+    for loaded, fingerprint in list(_LOADED):
+        if name in parts(loaded) and fingerprint == log.fingerprint:
+            del _LOADED[loaded, fingerprint]
 
 
 def load_trained(name: str, log: InteractionLog) -> tuple[LogModel, dict[str, Any]]:

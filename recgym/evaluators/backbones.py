@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from recgym import models
 from recgym.data.log import InteractionLog
 from recgym.data.splits import windows
-from recgym.evaluators import held_out, load, load_trained
+from recgym.evaluators import held_out, load, load_trained, parts
 from recgym.evaluators.held_out import Scorer
 from recgym.evaluators.sequence import SequenceEvaluator
 from recgym.models.cooccurrence import cooccurrence_counts, ppmi_vectors
@@ -34,12 +34,15 @@ def scorer(name: str, log: InteractionLog) -> Scorer:
     pairs at most ten events apart, decayed with distance, summed over the latest items.
     ``sasrec``, ``gru4rec``, ``caser``, ``bert4rec``: networks that are shipped, or trained by
     ``recgym train evaluator``. ``bpr``, ``transrec``: models that know the users, trained by
-    ``recgym train backbone``; they learn to rank, and their probabilities are flat.
+    ``recgym train backbone``; they learn to rank, and their probabilities are flat. Networks
+    joined by ``+``: their pooled opinions (:class:`recgym.evaluators.pool.OpinionPool`).
 
     Raises:
         ValueError: an unknown name.
         DataError: a network that has not been trained on this log; the message says how to.
     """
+    if len(parts(name)) > 1:
+        return held_out.of_histories(load(name, log).log_prob)
     if name not in _BACKBONES:
         raise ValueError(f"There is no backbone {name!r}. Known: {', '.join(names())}.")
     return _cached(name, _Key(log))
@@ -50,15 +53,17 @@ def refuse_the_user(
 ) -> None:
     """Raise ``error`` if a backbone scores as this simulated user does: agents must not read it.
 
-    Judged by scores, so that equal networks or counts are found under any name.
+    Judged by scores, so that equal networks or counts are found under any name, and in any pool.
     """
     users = np.arange(min(8, log.n_users))
     histories = windows(log, log.offsets[1:][:8], users, 50)
-    if np.allclose(scorer(name, log)(histories, users), user.log_prob(histories), atol=1e-3):
-        raise error(
-            f"Backbone {name!r} is this environment's simulated user itself. "
-            "Choose another backbone or another evaluator."
-        )
+    own = user.log_prob(histories)
+    for each in {name, *parts(name)}:
+        if np.allclose(scorer(each, log)(histories, users), own, atol=1e-3):
+            raise error(
+                f"Backbone {each!r} is this environment's simulated user itself. "
+                "Choose another backbone or another evaluator."
+            )
 
 
 @functools.lru_cache(maxsize=4)

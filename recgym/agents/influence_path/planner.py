@@ -2,7 +2,8 @@
 
 The look-ahead of :mod:`recgym.agents.influence_path.lookahead` with a next-item model that was
 trained on the log in the place of the simulated user, so that it sees the log only. Where that
-model errs, the planner errs with it: it takes the steps that look best, errors included.
+model errs, the planner errs with it: it takes the steps that look best, errors included. Over
+several models (``user="sasrec+caser+gru4rec"``) it takes those that look good to all of them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class PlannerConfig(LookaheadConfig):
     """Which model is looked ahead on."""
 
     user: str = "sasrec"
-    """A trained next-item model (:func:`recgym.evaluators.names`), not the environment's own."""
+    """A trained next-item model, not the environment's own; several are joined by ``+``."""
 
 
 class Planner(Lookahead):

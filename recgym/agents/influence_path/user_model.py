@@ -10,16 +10,17 @@ from recgym.evaluators.sequence import SequenceEvaluator
 
 
 def own_user(name: str, problem: InfluencePath) -> SequenceEvaluator:
-    """A next-item model of the problem's log by name (:func:`recgym.evaluators.names`).
+    """A next-item model of the problem's log by name (:func:`recgym.evaluators.load`).
 
     Raises:
         AgentError: it is the environment's own simulated user, or no model of users at all.
         DataError: it has not been trained on these data; the message says how to.
     """
-    if name not in evaluators.names():
+    known = evaluators.names()
+    if not set(evaluators.parts(name)) <= set(known):
         raise AgentError(
-            f"user must be one of {', '.join(evaluators.names())}, which score any history; "
-            f"got {name!r}."
+            f"user must be one of {', '.join(known)}, which score any history, or networks of "
+            f"these joined by +; got {name!r}."
         )
     backbones.refuse_the_user(name, problem.log, problem.evaluator, AgentError)
     return evaluators.load(name, problem.log)

@@ -10,6 +10,7 @@ from recgym.benchmark.influence_path.suite import (
     DEFAULT,
     IRN,
     OURS,
+    POOL,
     irn,
     learner,
     methods,
@@ -143,6 +144,20 @@ def acceptance(name: str, base: Suite) -> Study:
     return Study(name, "Users who may refuse", "acceptance", suites, ("SR", "return"))
 
 
+def planning(name: str, base: Suite) -> Study:
+    """What the planner plans on: one model or several, beside Rec2Inf over the same."""
+    models = ("sasrec", "caser", "gru4rec", "sasrec+caser", POOL)
+    agents = [
+        *(Entry(f"planner[{model}]", "planner", {"user": model}) for model in models),
+        *(rec2inf(model, "embedding", offer) for offer in (False, True) for model in models),
+        JUMP,
+    ]
+    suites = {
+        users: _part(base, name, agents, acceptance=users) for users in ("passive", "sampled")
+    }
+    return Study(name, "What the planner plans on", "acceptance", suites, ("return", "SR_acc"))
+
+
 def genre(name: str, base: Suite) -> Study:
     """Objectives that are a whole genre (future work 3) beside single items."""
     dataset = _dataset(base)
@@ -250,6 +265,7 @@ _BUILD = {
     "horizon": horizon,
     "aggressiveness": aggressiveness,
     "acceptance": acceptance,
+    "planning": planning,
     "genre": genre,
     "graphs": graphs,
     "transfer": transfer,

@@ -36,6 +36,8 @@ TRAIN_SEEDS: Mapping[str, int] = {"ml-1m": 0}
 BACKBONES = ("popularity", "bpr", "transrec", "gru4rec", "caser", "sasrec")
 """The paper's, under Vanilla and Rec2Inf."""
 OURS = "cooccurrence"
+POOL = "sasrec+caser+gru4rec"
+"""The networks of the log but BERT4Rec, which judges, as one."""
 GAPS = (0, 3, "left")
 IRN_KINDS: Mapping[str, Mapping[str, Any]] = {
     "": {},
@@ -100,6 +102,7 @@ def methods(dataset: str) -> tuple[Entry, ...]:
         *(learner(dataset, name) for name in ("dqn", "maskable_ppo", "ppo", "model_ppo")),
         Entry("lookahead", "lookahead"),
         Entry("planner", "planner"),
+        Entry(f"planner[{POOL}]", "planner", {"user": POOL}),
         # networks alternate, so that of two workers one does not wait for what the other trains
         *(
             irn(dataset, f"irn[{kind}gap {gap}]", gap=gap, **config)
@@ -196,11 +199,12 @@ def train_missing(
 
 def needed(entries: Iterable[Entry], evaluator: str = "bert4rec") -> list[str]:
     """Names of the trained models that these agents and the simulated user need."""
-    from recgym import agents, models
+    from recgym import agents, evaluators, models
 
-    names = {evaluator}
+    names = set(evaluators.parts(evaluator))
     for entry in entries:
         config = agents.agent_class(entry.agent, ENV_ID).Config.from_dict(dict(entry.config))
-        names |= {getattr(config, key) for key in ("backbone", "user") if hasattr(config, key)}
-        names |= {entry.train_env["evaluator"]} if "evaluator" in entry.train_env else set()
+        for key in ("backbone", "user"):
+            names |= set(evaluators.parts(getattr(config, key, "")))
+        names |= set(evaluators.parts(str(entry.train_env.get("evaluator", ""))))
     return sorted(names & {*models.names(), *models.user_item_names()})

@@ -1,0 +1,62 @@
+"""Several models of users as one, for agents that plan: what one of them errs in, others do not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from recgym.data.log import InteractionLog
+from recgym.evaluators import held_out
+from recgym.evaluators.sequence import SequenceEvaluator
+
+
+class OpinionPool(SequenceEvaluator):
+    """The logarithmic opinion pool P(i | s) ∝ Π_m P_m(i | s)^(1/M) of M models.
+
+    An item is likely only if all of them find it so: one that thinks little of it has a veto,
+    which the mean of probabilities would not give. (Genest and Zidek, *Combining probability
+    distributions*, Statistical Science 1(1), 1986.)
+
+    Args:
+        models: at least two, of the same items.
+        log: what τ is measured on: the last item of each history, as with a single model.
+
+    Raises:
+        ValueError: fewer than two models, the same one twice, or models of other items.
+    """
+
+    def __init__(self, models: Sequence[SequenceEvaluator], log: InteractionLog):
+        self.models = tuple(models)
+        self.name = "+".join(model.name for model in models)
+        marks = [model.fingerprint for model in models]
+        if len(models) < 2 or len(set(marks)) < len(marks):
+            raise ValueError(f"A pool takes two models or more, each once; got {self.name!r}.")
+        if any(model.n_items != log.n_items for model in models):
+            known = ", ".join(f"{model.name} {model.n_items:,}" for model in models)
+            raise ValueError(
+                f"A pool is of models of the log's {log.n_items:,} items; got {known}."
+            )
+        self.n_items = log.n_items
+        self.length = max(model.length for model in models)
+        self.fingerprint = hashlib.sha256(" ".join(marks).encode()).hexdigest()
+        last = held_out.HeldOut.of(log, self.length)
+        self.tau = held_out.evaluate(held_out.of_histories(self.log_prob), last)["log_prob"]
+        self.card = {"model": "pool", "models": [model.card for model in models], "tau": self.tau}
+
+    def _log_prob(self, histories: np.ndarray) -> np.ndarray:
+        return _pooled([model.log_prob(histories) for model in self.models])
+
+    def _log_prob_after(self, histories: np.ndarray, items: np.ndarray) -> np.ndarray:
+        return _pooled([model.log_prob_after(histories, items) for model in self.models])
+
+
+def _pooled(opinions: list[np.ndarray]) -> np.ndarray:
+    """The normalised mean (..., N) of log-probabilities."""
+    import torch
+
+    total = opinions[0]
+    for opinion in opinions[1:]:
+        total = total + opinion
+    return torch.log_softmax(torch.from_numpy(total / len(opinions)), dim=-1).numpy()
