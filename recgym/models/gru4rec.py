@@ -77,6 +77,25 @@ class GRU4Rec(NextItemModel):
         last = hidden[torch.arange(len(count)), (count - 1).clamp(min=0)]
         return self._logits(last * (count > 0)[:, None])
 
+    def scores_after(self, histories: Tensor, items: Tensor) -> Tensor:
+        """Logits (B, K, N) after each history with each of the items (B, K) appended in turn.
+
+        The states after the history are found once, and take one step with each of the K items.
+        """
+        (b, k), kept = items.shape, self.config.length - 1
+        tokens = left_fit(histories, max(1, kept), self.pad)
+        count = (tokens != self.pad).sum(dim=1).clamp(max=kept)
+        packed = nn.utils.rnn.pack_padded_sequence(
+            self.drop(self.item(to_left(tokens, self.pad))),
+            count.clamp(min=1),
+            batch_first=True,
+            enforce_sorted=False,
+        )
+        state = self.gru(packed)[1] * (count > 0)[:, None]  # (layers, B, d)
+        state = state.repeat_interleave(k, dim=1)
+        step = self.drop(self.item(items)).reshape(b * k, 1, -1)
+        return self._logits(self.gru(step, state)[0]).view(b, k, -1)
+
 
 def to_left(tokens: Tensor, pad: int) -> Tensor:
     """Pre-padded rows (B, L) with their padding moved to the right."""

@@ -16,7 +16,7 @@ N, LENGTH = 30, 12
 def fresh(name, **config):
     torch.manual_seed(0)
     kind = model_class(name)
-    return kind(kind.Config(n_items=N, length=LENGTH, width=16, **config))
+    return kind(kind.Config(**{"n_items": N, "length": LENGTH, "width": 16, **config}))
 
 
 def build(name, **config):
@@ -102,6 +102,25 @@ def test_gru4rec_padding_does_not_touch_the_state():
         torch.testing.assert_close(expected, model._logits(state), atol=1e-5, rtol=0)
     model.item.weight.data[N] = 99.0
     assert torch.equal(model.scores(tokens), scores)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        *((name, {}) for name in names()),
+        *((name, {"layers": 2}) for name in names() if name != "caser"),  # which has none
+        ("gru4rec", {"length": 1}),
+        ("caser", {"length": 1}),
+    ],
+)
+def test_what_follows_an_item_is_what_follows_the_history_with_it(name, shape):
+    """`scores_after`, a shortcut where a model is causal, equals `scores` of what was appended."""
+    model = build(name, **shape)
+    tokens, items = histories(), torch.as_tensor(np.random.default_rng(1).integers(0, N, (20, 3)))
+    after = model.scores_after(tokens, items)
+    for column in range(3):
+        appended = torch.cat([tokens, items[:, column : column + 1]], dim=1)
+        torch.testing.assert_close(after[:, column], model.scores(appended), atol=1e-4, rtol=0)
 
 
 def test_gru4rec_sees_no_future():
