@@ -29,6 +29,8 @@ def register(name: str, factory: Callable[[InteractionLog], SequenceEvaluator]) 
     """Make ``load(name, dataset)`` call ``factory(log)``; environments then take it by name."""
     if name in names():
         raise ValueError(f"There is an evaluator {name!r} already. Choose another name.")
+    if not name or "+" in name:
+        raise ValueError(f"A name must not be empty or hold +, which joins networks; got {name!r}.")
     _FACTORIES[name] = factory
 
 

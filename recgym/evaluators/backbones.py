@@ -14,8 +14,10 @@ import scipy.sparse as sp
 from recgym import models
 from recgym.data.log import InteractionLog
 from recgym.data.splits import windows
-from recgym.evaluators import held_out, load, load_trained, parts
+from recgym.evaluators import find_trained, held_out, load, load_trained, parts
+from recgym.evaluators import names as user_names
 from recgym.evaluators.held_out import Scorer
+from recgym.evaluators.pool import OpinionPool
 from recgym.evaluators.sequence import SequenceEvaluator
 from recgym.models.cooccurrence import cooccurrence_counts, ppmi_vectors
 
@@ -23,8 +25,8 @@ WINDOW, DECAY = 10, 0.8
 
 
 def names() -> list[str]:
-    """The names that :func:`scorer` knows."""
-    return sorted(_BACKBONES)
+    """The names that :func:`scorer` knows; those of networks may be joined by ``+``."""
+    return sorted({*_COUNTS, *models.user_item_names(), *user_names()})
 
 
 def scorer(name: str, log: InteractionLog) -> Scorer:
@@ -41,29 +43,51 @@ def scorer(name: str, log: InteractionLog) -> Scorer:
         ValueError: an unknown name.
         DataError: a network that has not been trained on this log; the message says how to.
     """
-    if len(parts(name)) > 1:
-        return held_out.of_histories(load(name, log).log_prob)
-    if name not in _BACKBONES:
-        raise ValueError(f"There is no backbone {name!r}. Known: {', '.join(names())}.")
-    return _cached(name, _Key(log))
+    if name in _COUNTS:
+        return _counted(name, _Key(log))
+    if name in models.user_item_names():
+        return _user_item(name, _Key(log), find_trained(name, log)[1].get("weights_sha256", ""))
+    if set(parts(name)) <= set(user_names()):
+        return user_scorer(name, log)
+    raise ValueError(
+        f"There is no backbone {name!r}. Known: {', '.join(names())}, and networks joined by +."
+    )
+
+
+def user_scorer(name: str, log: InteractionLog) -> Scorer:
+    """What a simulated user by that name (:func:`recgym.evaluators.load`) would take next."""
+    return held_out.of_histories(load(name, log).log_prob)
 
 
 def refuse_the_user(
-    name: str, log: InteractionLog, user: SequenceEvaluator, error: type[ValueError] = ValueError
+    name: str,
+    log: InteractionLog,
+    user: SequenceEvaluator,
+    error: type[ValueError] = ValueError,
+    *,
+    read: Callable[[str, InteractionLog], Scorer] = scorer,
 ) -> None:
     """Raise ``error`` if a backbone scores as this simulated user does: agents must not read it.
 
-    Judged by scores, so that equal networks or counts are found under any name, and in any pool.
+    Judged by scores, so that equal networks or counts are found under any name. Of pools, each
+    model is held against each of the user's. ``read`` is how the agent reads a name.
     """
     users = np.arange(min(8, log.n_users))
     histories = windows(log, log.offsets[1:][:8], users, 50)
-    own = user.log_prob(histories)
-    for each in {name, *parts(name)}:
-        if np.allclose(scorer(each, log)(histories, users), own, atol=1e-3):
+    hers = [each.log_prob(histories) for each in _members(user)]
+    for each in dict.fromkeys((name, *parts(name))):
+        mine = read(each, log)(histories, users)
+        if any(np.allclose(mine, own, atol=1e-3) for own in hers):
             raise error(
-                f"Backbone {each!r} is this environment's simulated user itself. "
+                f"Backbone {each!r} is this environment's simulated user itself, or part of it. "
                 "Choose another backbone or another evaluator."
             )
+
+
+def _members(user: SequenceEvaluator) -> list[SequenceEvaluator]:
+    """The user and, of a pool, its models."""
+    models = user.models if isinstance(user, OpinionPool) else ()
+    return [user, *(member for model in models for member in _members(model))]
 
 
 @functools.lru_cache(maxsize=4)
@@ -97,8 +121,13 @@ class _Key:
 
 
 @functools.lru_cache(maxsize=16)
-def _cached(name: str, key: _Key) -> Scorer:
-    return _BACKBONES[name](key.log)
+def _counted(name: str, key: _Key) -> Scorer:
+    return _COUNTS[name](key.log)
+
+
+@functools.lru_cache(maxsize=16)
+def _user_item(name: str, key: _Key, weights: str) -> Scorer:
+    return held_out.network_scorer(load_trained(name, key.log)[0])
 
 
 def _cooccurrence(log: InteractionLog) -> Scorer:
@@ -119,18 +148,8 @@ def _cooccurrence(log: InteractionLog) -> Scorer:
     return held_out.of_histories(score)
 
 
-def _network(name: str) -> Callable[[InteractionLog], Scorer]:
-    return lambda log: held_out.of_histories(load(name, log).log_prob)
-
-
-def _user_item(name: str) -> Callable[[InteractionLog], Scorer]:
-    return lambda log: held_out.network_scorer(load_trained(name, log)[0])
-
-
-_BACKBONES: dict[str, Callable[[InteractionLog], Scorer]] = {
+_COUNTS: dict[str, Callable[[InteractionLog], Scorer]] = {
     "popularity": held_out.popularity_scorer,
     "markov": held_out.markov_scorer,
     "cooccurrence": _cooccurrence,
-    **{name: _network(name) for name in models.names()},
-    **{name: _user_item(name) for name in models.user_item_names()},
 }

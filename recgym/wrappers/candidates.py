@@ -48,7 +48,7 @@ class CandidateFeatures:
         log: what the agent side knows.
         k: candidates besides the objective.
         pool: how many of the backbone's most likely unseen items they are chosen from.
-        backbone: a name of :func:`recgym.evaluators.backbones.names`.
+        backbone: a name that :func:`recgym.evaluators.backbones.scorer` takes.
     """
 
     def __init__(
@@ -117,11 +117,14 @@ class CandidateFeatures:
 
 
 class CandidateView(View):
-    """Candidates in place of the catalogue; the memory is the current :class:`CandidateSet`."""
+    """Candidates in place of the catalogue; the memory is the current :class:`CandidateSet`.
+
+    In a world of an agent's own making the user may be its backbone: the wrappers refuse it,
+    and not this.
+    """
 
     def __init__(self, env: Any, k: int, pool: int, backbone: str):
         problem = env.unwrapped.problem
-        backbones.refuse_the_user(backbone, problem.log, problem.evaluator)
         self.build = CandidateFeatures(problem.log, k, pool, backbone)
         self.horizon = problem.params.horizon
         self.observation_space = self.build.space()
@@ -139,6 +142,11 @@ class CandidateView(View):
         return _current(memory).legal.copy()
 
 
+def _refuse_the_user(env: Any, backbone: str) -> None:
+    problem = env.unwrapped.problem
+    backbones.refuse_the_user(backbone, problem.log, problem.evaluator)
+
+
 def _current(memory: CandidateSet | None) -> CandidateSet:
     if memory is None:
         raise gym.error.ResetNeeded("Call reset() first: there are no candidates yet.")
@@ -154,6 +162,7 @@ class CandidateActions(SingleFace):
     """
 
     def __init__(self, env: gym.Env, k: int = 50, pool: int = 200, backbone: str = "cooccurrence"):
+        _refuse_the_user(env, backbone)
         view = CandidateView(env, k, pool, backbone)
         super().__init__(env, view, k=k, pool=pool, backbone=backbone)
 
@@ -173,6 +182,7 @@ class VectorCandidateActions(VectorFace):
         pool: int = 200,
         backbone: str = "cooccurrence",
     ):
+        _refuse_the_user(env, backbone)
         super().__init__(env, CandidateView(env, k, pool, backbone))
 
     @property

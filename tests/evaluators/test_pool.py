@@ -3,13 +3,13 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-from scipy.special import logsumexp
 
 from recgym import agents, data, evaluators
 from recgym.agents import AgentError
 from recgym.evaluators import MarkovEvaluator, backbones, held_out
 from recgym.evaluators.pool import OpinionPool
 from recgym.testing import check_sequence_evaluator
+from recgym.wrappers import CandidateActions
 
 BOTH = "bert4rec+sasrec"
 HISTORIES = np.array([[5, 17, 203], [3496, 3496, 8]])
@@ -49,10 +49,9 @@ def test_by_hand(three_items):
 
 def test_it_is_the_normalised_mean_of_its_models(log):
     pool = evaluators.load(BOTH, log)
-    mean = (
-        sum(evaluators.load(name, log).log_prob(HISTORIES) for name in evaluators.parts(BOTH)) / 2
-    )
-    expected = mean - logsumexp(mean, axis=1, keepdims=True)
+    each = [evaluators.load(name, log).log_prob(HISTORIES) for name in evaluators.parts(BOTH)]
+    root = np.exp(np.mean(each, axis=0, dtype=np.float64))
+    expected = np.log(root / root.sum(axis=1, keepdims=True))
     np.testing.assert_allclose(pool.log_prob(HISTORIES), expected, atol=1e-4)
     scorer = backbones.scorer(BOTH, log)
     np.testing.assert_allclose(scorer(HISTORIES, np.zeros(2, np.int64)), expected, atol=1e-4)
@@ -78,12 +77,32 @@ def test_two_models_foresee_more_than_one(log):
 def test_what_cannot_be_pooled(log, name, words):
     with pytest.raises(ValueError, match=words):
         evaluators.load(name, log)
+    with pytest.raises(AgentError):
+        agents.make("planner", gym.make("recgym/InfluencePath-v0"), user=name)
 
 
 def test_models_of_other_items_cannot_be_pooled(log, three_items):
     models = [evaluators.load("sasrec", log), of_three(0.5, 0.3, 0.2, name="a")]
     with pytest.raises(ValueError, match="items; got sasrec 3,496, a 3"):
         OpinionPool(models, log)
+
+
+def test_a_log_without_a_second_event_measures_nothing():
+    once = data.InteractionLog.from_columns("t", np.arange(3), np.arange(3), item_ids=np.arange(3))
+    models = [of_three(0.5, 0.3, 0.2, name="a"), of_three(0.02, 0.18, 0.8, name="b")]
+    with pytest.raises(ValueError, match="no user with two events"):
+        OpinionPool(models, once)
+
+
+def test_the_order_of_its_models_makes_no_other_user(log):
+    other = evaluators.load("sasrec+bert4rec", log)
+    assert other.fingerprint == evaluators.load(BOTH, log).fingerprint
+
+
+@pytest.mark.parametrize("name", ["my+user", ""])
+def test_a_registered_name_cannot_look_like_a_pool(name):
+    with pytest.raises(ValueError, match="joins networks"):
+        evaluators.register(name, lambda log: of_three(0.5, 0.3, 0.2, name="a"))
 
 
 def test_a_pool_is_read_again_after_one_of_its_models_was_trained(log):
@@ -106,6 +125,31 @@ def test_nor_one_of_a_recommenders():
     env = gym.make("recgym/InfluencePath-v0")
     with pytest.raises(AgentError, match="'bert4rec' is this environment's simulated user itself"):
         agents.make("rec2inf", env, backbone=BOTH)
+
+
+@pytest.mark.parametrize("name", ["sasrec", "bert4rec", "sasrec+bert4rec"])
+def test_nor_may_agents_have_a_part_of_a_pooled_user(name):
+    env = gym.make("recgym/InfluencePath-v0", evaluator=BOTH)
+    for agent, key in (("planner", "user"), ("rec2inf", "backbone"), ("ipg", "backbone")):
+        with pytest.raises(AgentError, match="simulated user itself, or part of it"):
+            agents.make(agent, env, **{key: name})
+    with pytest.raises(ValueError, match="simulated user itself, or part of it"):
+        CandidateActions(env, backbone=name)
+
+
+def test_no_agent_practises_on_the_true_chain():
+    """By the name `markov` recommenders have counts, but models of users the chain itself."""
+    env = gym.make("recgym/InfluencePath-v0", dataset="synthetic", evaluator="markov")
+    with pytest.raises(AgentError, match="simulated user itself"):
+        agents.make("planner", env, user="markov")
+
+
+def test_in_a_world_of_its_own_the_backbone_may_be_the_user():
+    pytest.importorskip("sb3_contrib")
+    env = gym.make("recgym/InfluencePath-v0", evaluator="markov")
+    agent = agents.make("model_ppo", env, user="sasrec", backbone=BOTH, num_envs=2)
+    observation, _ = env.reset(seed=0)
+    assert 0 <= agent.predict(observation)[0] < 3496
 
 
 def test_a_planner_over_a_pool_is_the_look_ahead_on_such_a_user():

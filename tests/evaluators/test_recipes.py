@@ -29,7 +29,6 @@ def log():
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("RECGYM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(evaluators, "_LOADED", {})
-    backbones._cached.cache_clear()
     return tmp_path / "cache"
 
 

@@ -11,7 +11,8 @@ from recgym.agents.base import AgentError, at_least
 from recgym.agents.influence_path.candidates import CandidateConfig, RandomCandidates
 from recgym.agents.sb3.learner import PolicyLearner
 from recgym.envs.influence_path.dynamics import InfluencePath
-from recgym.wrappers.candidates import FEATURES, CandidateSet, VectorCandidateActions
+from recgym.wrappers.base import VectorFace
+from recgym.wrappers.candidates import FEATURES, CandidateSet, CandidateView
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class CandidateLearner(PolicyLearner, RandomCandidates):
 
         c = self.config
         training = RecVectorEnv(self.world(), c.num_envs, autoreset_mode="SameStep")
-        self.vec_env = as_vec_env(VectorCandidateActions(training, c.k, c.pool, c.backbone))
+        view = CandidateView(training, c.k, c.pool, c.backbone)
+        self.vec_env = as_vec_env(VectorFace(training, view))
         self.policy_kwargs = {"candidate_features": len(FEATURES), "width": c.width}
         self.monitored = VecMonitor(self.vec_env)
         self.renew(c.seed)

@@ -22,7 +22,7 @@ class CandidateConfig(AgentConfig):
     pool: int = 200
     """Most likely unseen items that they are chosen from, by nearness to the objective."""
     backbone: str = "cooccurrence"
-    """Agent-side model of the log that says which items are likely."""
+    """Agent-side model of the log (`backbones.scorer`) that says which items are likely."""
 
 
 class RandomCandidates(Agent):

@@ -31,7 +31,7 @@ class IPGConfig(AgentConfig):
     recent: int = 10
     """u is the mean of the unit vectors of so many latest items of the history."""
     backbone: str = "cooccurrence"
-    """Agent-side model of the log that estimates the acceptance of the objective."""
+    """Agent-side model of the log (`backbones.scorer`): how likely the objective is accepted."""
     threshold: float = 1.0
     """Least estimated acceptance at which the objective may be proposed; 0 is IPG as printed."""
 

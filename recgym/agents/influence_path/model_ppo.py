@@ -19,7 +19,7 @@ class ModelPPOConfig(MaskablePPOConfig):
     """MaskablePPO's hyper-parameters, and who plays the user."""
 
     user: str = "sasrec"
-    """A trained next-item model (:func:`recgym.evaluators.names`), not the environment's own."""
+    """A trained next-item model, not the environment's own; several are joined by ``+``."""
 
 
 class ModelPPOAgent(MaskablePPOAgent):

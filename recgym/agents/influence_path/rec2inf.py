@@ -22,7 +22,7 @@ class Rec2InfConfig(AgentConfig):
     """Which recommender, and what near means."""
 
     backbone: str = "sasrec"
-    """A name of :func:`recgym.evaluators.backbones.names`."""
+    """A name for :func:`recgym.evaluators.backbones.scorer`; networks may be joined by ``+``."""
     distance: Literal["genre", "embedding"] = "embedding"
     """Hamming distance of genre bits, or Euclidean distance of unit item vectors."""
     k: int = 50

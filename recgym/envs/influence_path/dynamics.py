@@ -42,7 +42,7 @@ class InfluencePath(Problem[State]):
             raise ValueError(
                 f"Evaluator {evaluator.name!r} knows {evaluator.n_items:,} items, data set "
                 f"{log.name!r} has {log.n_items:,}. Train one on these data: "
-                f"recgym train evaluator --model {evaluator.name} --dataset {log.name}"
+                f"recgym train evaluator --dataset {log.name} --model MODEL"
             )
         self.log, self.evaluator, self.instances, self.params = log, evaluator, instances, params
         self.sets = instances.sets if isinstance(instances, SetInstances) else None

@@ -106,8 +106,9 @@ class InfluencePathEnv(RecEnv):
     ## Arguments
     - `dataset="ml-latest-small"`: a name from `recgym data list`, the path of your own log, or an
       `InteractionLog`. `"synthetic"` is free of licences.
-    - `evaluator=None`: `"bert4rec"`, `"sasrec"`, `"markov"`, a registered name, or an object;
-      `None` is the true chain on `synthetic`, BERT4Rec elsewhere.
+    - `evaluator=None`: `"bert4rec"`, `"sasrec"`, `"gru4rec"`, `"caser"`, `"markov"`, a registered
+      name, networks joined by `+` (their opinions pooled), or an object; `None` is the true chain
+      on `synthetic`, BERT4Rec elsewhere.
     - `variant="clean"`: the 5-core; `"raw"`, or `"paper"` where the data set has it.
     - `split="train"`, `horizon=20` (M), `acceptance="passive"`, `bonus=5.0` (B),
       `weights={}`, `history_length=50`, `ppl="path"`, `objective="item"`, `repeats="forbidden"`,
