@@ -112,6 +112,7 @@ EXHIBITS: Mapping[str, str] = {
     "influence-path-evolution": _INFLUENCE,
     "influence-path-conditioning": _INFLUENCE,
     "influence-path-case": _INFLUENCE,
+    "influence-path-worlds": _INFLUENCE,
     "harm-mitigation-weights": _HARM,
     "harm-mitigation-solvers": _HARM,
     "harm-mitigation-implicit": _HARM,

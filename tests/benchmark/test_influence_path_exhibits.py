@@ -12,7 +12,7 @@ import pytest
 from recgym import agents, data
 from recgym.agents.base import Agent
 from recgym.benchmark import exhibits, runner, studies
-from recgym.benchmark.influence_path import paths, place, predictions
+from recgym.benchmark.influence_path import paths, place, predictions, worlds
 from recgym.benchmark.influence_path import suite as suites
 from recgym.benchmark.influence_path.place import Place
 from recgym.benchmark.suites import Entry
@@ -32,7 +32,7 @@ def world():
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    for module in (place, predictions, paths):
+    for module in (place, predictions, paths, worlds):
         monkeypatch.setattr(module, "SEEDS", (0, 1))
     monkeypatch.setitem(suites.IRN, "synthetic", SMALL_IRN)  # type: ignore[arg-type]
     monkeypatch.setattr(Place, "need", lambda self, models: None)
@@ -103,6 +103,49 @@ def test_next_item_of_vanilla_is_that_of_its_recommender(world, monkeypatch):
     assert vanilla.loc["HR@20", "value"] == pytest.approx(expected["HR@20"])
     assert vanilla.loc["MRR", "value"] == pytest.approx(expected["MRR"])
     assert {"irn[gap 0]", "rec2inf[popularity, genre]"} <= set(frame["agent"])
+
+
+def test_worlds_of_a_log_by_hand():
+    """Users 0 and 2 share item 1, user 1 is alone with items 3 and 4; who has more items is 0."""
+    log = data.InteractionLog.from_columns(
+        "t", np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 3, 4, 1, 2]), item_ids=np.arange(5)
+    )
+    of_user, of_item = worlds.parts(log)
+    assert of_user.tolist() == [0, 1, 0]
+    assert of_item.tolist() == [0, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_agents_within_and_across_worlds(world, monkeypatch, split):
+    monkeypatch.setattr(worlds, "_shown", lambda dataset: (Entry("jump", "jump"),))
+    if split:  # the synthetic world is one: by whether numbers are even, half the tasks are across
+        of_user, of_item = np.arange(world.log.n_users) % 2, np.arange(world.log.n_items) % 2
+        monkeypatch.setattr(worlds, "parts", lambda log: (of_user, of_item))
+    made = worlds.worlds(world)
+    sizes, reach = made.frames["worlds"], made.frames["reach"]
+    assert sizes["users"].sum() == world.log.n_users
+    assert sizes["items"].sum() == world.log.n_items
+    assert sizes["interactions"].sum() == len(world.log)
+    assert reach["objective"].nunique() == 1 + split
+    found = reach[reach["metric"] == "SR_acc"]
+    assert found["episodes"].sum() == 2 * 80
+    if not split:
+        assert len(sizes) == 1
+        return
+    tasks = [task for seed in (0, 1) for task in world.tasks(seed)]
+    across = [(task["user"] + task["objective"]) % 2 == 1 for task in tasks]
+    by_objective = found.set_index("objective")
+    assert by_objective.loc["in another", "episodes"] == sum(across)
+    venv = world.venv(len(tasks))
+    observation, _ = venv.reset(seed=0, options=place.options(tasks))
+    problem = venv.unwrapped.problem
+    log_prob = problem.evaluator.log_prob(observation["history"])
+    a = np.exp(
+        np.minimum(
+            log_prob[np.arange(len(tasks)), observation["objective"]] - problem.evaluator.tau, 0
+        )
+    )
+    assert by_objective.loc["in another", "value"] == pytest.approx(a[across].mean(), rel=1e-4)
 
 
 def test_evolution_starts_where_the_user_is(world, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from recgym.benchmark.exhibits import Exhibit, Tell
-from recgym.benchmark.influence_path import paths, predictions
+from recgym.benchmark.influence_path import paths, predictions, worlds
 from recgym.benchmark.influence_path.place import Place
 
 _MAKE: Mapping[str, Callable[[Place], Exhibit]] = {
@@ -15,6 +15,7 @@ _MAKE: Mapping[str, Callable[[Place], Exhibit]] = {
     "influence-path-evolution": paths.evolution,
     "influence-path-conditioning": predictions.conditioning,
     "influence-path-case": paths.case,
+    "influence-path-worlds": worlds.worlds,
 }
 
 
