@@ -1,4 +1,4 @@
-"""Several models of users as one, for agents that plan: what one of them errs in, others do not."""
+"""Several models of users as one, for agents that plan: a step has to look good to all of them."""
 
 from __future__ import annotations
 

@@ -163,6 +163,27 @@ def test_what_is_trained_again_is_read_again(log):
     assert evaluators.load("sasrec", log).fingerprint != first.fingerprint
 
 
+@pytest.mark.parametrize("name", ["sasrec", "bpr"])
+def test_a_backbone_that_is_trained_again_is_read_again(log, name):
+    recipe = Recipe({"width": 8}, FAST)
+    histories, users = log.items_of(0)[None, :5].astype(np.int64), np.zeros(1, np.int64)
+    recipes.train(name, log, recipe)
+    first = backbones.scorer(name, log)(histories, users)
+    np.testing.assert_array_equal(backbones.scorer(name, log)(histories, users), first)
+    recipes.train(name, log, recipe.changed({}, {"seed": 1}))
+    assert not np.allclose(backbones.scorer(name, log)(histories, users), first)
+
+
+def test_a_simulated_user_is_refused_after_it_was_trained_again(log):
+    """As a backbone she was read before; what is read must not be what she was then."""
+    recipe = Recipe({"width": 8}, FAST)
+    recipes.train("caser", log, recipe)
+    backbones.refuse_the_user("caser", log, evaluators.load("markov", log))
+    recipes.train("caser", log, recipe.changed({}, {"seed": 1}))
+    with pytest.raises(ValueError, match="simulated user itself"):
+        backbones.refuse_the_user("caser", log, evaluators.load("caser", log))
+
+
 def test_an_unknown_metric_is_refused_before_training(log, tmp_path):
     config = TrainConfig(metric="NDCG@5")
     with pytest.raises(ValueError, match="metric must be one of HR@10, HR@20, NDCG@10"):

@@ -38,15 +38,11 @@ def evolution(place: Place) -> Exhibit:
     place.need(suites.needed(entries))
     rows = []
     for done, entry in enumerate(entries):
-        followed, agent = [], None
-        for seed in SEEDS:
-            share = (done + seed / len(SEEDS)) / len(entries)
-            place.tell("evolution", f"{entry.label}, seed {seed}", share)
-            if agent is None or entry.train_seed is None:  # else there is one training
-                agent = place.agent(entry, seed)
+        followed, saw = [], ""
+        for seed, agent in place.agents(entry, "evolution", done, len(entries)):
+            saw = agent.sees
             curves = [_curves(place, agent, part, seed) for part in place.parts(seed)]
             followed.append(tuple(np.concatenate(c) for c in zip(*curves, strict=True)))
-        saw = agent.sees if agent is not None else ""
         found = _series(followed)
         for (paths, series), values in found.items():
             begun = [of[:, 0] for of in found[paths, "objective"]]

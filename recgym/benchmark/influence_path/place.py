@@ -72,6 +72,18 @@ class Place:
             entry.timesteps, seed=seed if entry.train_seed is None else entry.train_seed
         )
 
+    def agents(self, entry: Entry, what: str, done: float, of: int) -> Iterator[tuple[int, Any]]:
+        """(seed, the entry's agent) for each of :data:`SEEDS`; what has one training has it once.
+
+        Tells of ``what``, as the ``done``-th of so many entries.
+        """
+        agent = None
+        for seed in SEEDS:
+            self.tell(what, f"{entry.label}, seed {seed}", (done + seed / len(SEEDS)) / of)
+            if agent is None or entry.train_seed is None:
+                agent = self.agent(entry, seed)
+            yield seed, agent
+
     def tasks(self, seed: int) -> list[dict[str, int]]:
         """The test tasks of a seed: every user once."""
         return self.venv(1).unwrapped.evaluation_tasks(seed)

@@ -104,9 +104,8 @@ def next_item(place: Place) -> Exhibit:
     counted = leave_last_out(log)[0]
     ranks: dict[str, list[np.ndarray]] = {entry.label: [] for entry in entries}
     for done, entry in enumerate(entries):
-        for seed in SEEDS:
-            place.tell("next item", entry.label, (done + seed / len(SEEDS)) / len(entries))
-            agent = _counting(place.agent(entry, seed), counted)
+        for seed, made in place.agents(entry, "next item", done, len(entries)):
+            agent = _counting(made, counted)
             tasks = place.tasks(seed)
             tasks = [{**task, "cut": task["cut"] - 1} for task in tasks]
             found = []

@@ -41,15 +41,11 @@ def worlds(place: Place) -> Exhibit:
     )
     rows: list[dict[str, Any]] = []
     for done, entry in enumerate(entries):
-        played, agent = [], None
-        for seed in SEEDS:
-            share = (done + seed / len(SEEDS)) / len(entries)
-            place.tell("worlds", f"{entry.label}, seed {seed}", share)
-            if agent is None or entry.train_seed is None:  # else there is one training
-                agent = place.agent(entry, seed)
+        played, saw = [], ""
+        for seed, agent in place.agents(entry, "worlds", done, len(entries)):
+            saw = agent.sees
             tasks = [task for part in place.parts(seed) for task in part]
             played.append(evaluate(agent, place.venv(min(128, len(tasks))), tasks, seed))
-        saw = agent.sees if agent is not None else ""
         rows += _split(entry.label, saw, played, of_user, of_item)
     return Exhibit(
         f"Worlds of {place.title}",
