@@ -26,7 +26,7 @@ METRICS = (
 )
 
 EVERY: Mapping[str, int] = {"ml-1m": 12}
-"""Where judging all users would take over four hours, each so many-th is judged; on MovieLens 1M 504.
+"""Judging all users would take over four hours: each so many-th is judged, on MovieLens 1M 504.
 
 Not the first ones: there they are the last who registered.
 """
