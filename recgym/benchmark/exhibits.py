@@ -113,6 +113,7 @@ EXHIBITS: Mapping[str, str] = {
     "influence-path-conditioning": _INFLUENCE,
     "influence-path-case": _INFLUENCE,
     "influence-path-worlds": _INFLUENCE,
+    "influence-path-vectors": _INFLUENCE,
     "harm-mitigation-weights": _HARM,
     "harm-mitigation-solvers": _HARM,
     "harm-mitigation-implicit": _HARM,

@@ -20,6 +20,7 @@ from recgym.evaluators.held_out import Scorer
 from recgym.evaluators.pool import OpinionPool
 from recgym.evaluators.sequence import SequenceEvaluator
 from recgym.models.cooccurrence import cooccurrence_counts, ppmi_vectors
+from recgym.models.item2vec import item2vec
 
 WINDOW, DECAY = 10, 0.8
 
@@ -105,6 +106,18 @@ def item_vectors(log: InteractionLog, width: int = 64) -> np.ndarray:
     An item that co-occurs with none has the zero vector.
     """
     return _vectors(_Key(log), width)
+
+
+@functools.lru_cache(maxsize=8)
+def _skip_gram(key: _Key, epochs: int, seed: int) -> np.ndarray:
+    vectors = item2vec(key.log, epochs=epochs, seed=seed)
+    vectors.flags.writeable = False
+    return vectors
+
+
+def skip_gram_vectors(log: InteractionLog, epochs: int, seed: int) -> np.ndarray:
+    """(N, 40) float32: :func:`recgym.models.item2vec.item2vec`, trained once for each seed."""
+    return _skip_gram(_Key(log), epochs, seed)
 
 
 class _Key:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from recgym.agents.base import Agent, AgentConfig, AgentError
+from recgym.agents.base import Agent, AgentConfig, AgentError, at_least
+from recgym.data.log import InteractionLog
 from recgym.envs.influence_path.dynamics import InfluencePath
 from recgym.envs.influence_path.objectives import final_offer, squared_distance
 from recgym.evaluators import backbones
@@ -23,8 +24,10 @@ class Rec2InfConfig(AgentConfig):
 
     backbone: str = "sasrec"
     """A name for :func:`recgym.evaluators.backbones.scorer`; networks may be joined by ``+``."""
-    distance: Literal["genre", "embedding"] = "embedding"
-    """Hamming distance of genre bits, or Euclidean distance of unit item vectors."""
+    distance: Literal["genre", "embedding", "item2vec"] = "embedding"
+    """Hamming distance of genre bits; Euclidean distance of unit item vectors, or of item2vec's."""
+    item2vec_epochs: int = 5
+    """Passes of item2vec over the log; 0 leaves its vectors as they were drawn."""
     k: int = 50
     """Candidates; 1 is the plain recommender (the paper's Vanilla)."""
     final_offer: bool = False
@@ -45,12 +48,23 @@ class Rec2Inf(Agent):
         log = self.problem.log
         if not 1 <= self.config.k <= log.n_items:
             raise AgentError(f"k must be in 1..{log.n_items} (the items), got {self.config.k}.")
+        at_least(self.config, 0, "item2vec_epochs")
         if self.config.distance == "genre" and not log.genre_names:
             raise AgentError(f'{log.name} has no genres. Use distance="embedding".')
         self.score = backbones.scorer(self.config.backbone, log)
         backbones.refuse_the_user(self.config.backbone, log, self.problem.evaluator, AgentError)
-        genre = self.config.distance == "genre"
-        self.features = log.genres.astype(np.float32) if genre else backbones.item_vectors(log)
+        self.features = self._features(log)
+
+    def _features(self, log: InteractionLog) -> np.ndarray:
+        """(N, d) float32: what distances are between."""
+        if self.config.distance == "genre":
+            return log.genres.astype(np.float32)
+        if self.config.distance == "embedding":
+            return backbones.item_vectors(log)
+        try:
+            return backbones.skip_gram_vectors(log, self.config.item2vec_epochs, self.config.seed)
+        except ModuleNotFoundError as error:
+            raise AgentError(str(error)) from None
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
         scores = self._scores(observation)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from recgym.benchmark.exhibits import Exhibit, Tell
-from recgym.benchmark.influence_path import paths, predictions, worlds
+from recgym.benchmark.influence_path import paths, predictions, vectors, worlds
 from recgym.benchmark.influence_path.place import Place
 
 _MAKE: Mapping[str, Callable[[Place], Exhibit]] = {
@@ -16,6 +16,7 @@ _MAKE: Mapping[str, Callable[[Place], Exhibit]] = {
     "influence-path-conditioning": predictions.conditioning,
     "influence-path-case": paths.case,
     "influence-path-worlds": worlds.worlds,
+    "influence-path-vectors": vectors.vectors,
 }
 
 

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recgym.benchmark import making
+from recgym.benchmark.evaluation import evaluate
 from recgym.benchmark.exhibits import Tell
 from recgym.benchmark.influence_path import suite as suites
 from recgym.benchmark.suites import Entry
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from recgym.data.log import InteractionLog
 
 Task = Mapping[str, int]
@@ -83,6 +86,15 @@ class Place:
             if agent is None or entry.train_seed is None:
                 agent = self.agent(entry, seed)
             yield seed, agent
+
+    def play(self, entry: Entry, what: str, done: float, of: int) -> tuple[str, list[pd.DataFrame]]:
+        """(what the entry's agent sees, its test tasks played: a frame for each seed)."""
+        sees, played = "", []
+        for seed, agent in self.agents(entry, what, done, of):
+            sees = agent.sees
+            tasks = [task for part in self.parts(seed) for task in part]
+            played.append(evaluate(agent, self.venv(min(128, len(tasks))), tasks, seed))
+        return sees, played
 
     def tasks(self, seed: int) -> list[dict[str, int]]:
         """The test tasks of a seed: every user once."""

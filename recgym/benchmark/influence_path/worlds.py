@@ -10,7 +10,6 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 from recgym.benchmark import scoring
-from recgym.benchmark.evaluation import evaluate
 from recgym.benchmark.exhibits import Exhibit
 from recgym.benchmark.influence_path import suite as suites
 from recgym.benchmark.influence_path.place import SEEDS, Place
@@ -41,11 +40,7 @@ def worlds(place: Place) -> Exhibit:
     )
     rows: list[dict[str, Any]] = []
     for done, entry in enumerate(entries):
-        played, saw = [], ""
-        for seed, agent in place.agents(entry, "worlds", done, len(entries)):
-            saw = agent.sees
-            tasks = [task for part in place.parts(seed) for task in part]
-            played.append(evaluate(agent, place.venv(min(128, len(tasks))), tasks, seed))
+        saw, played = place.play(entry, "worlds", done, len(entries))
         rows += _split(entry.label, saw, played, of_user, of_item)
     return Exhibit(
         f"Worlds of {place.title}",

@@ -1,0 +1,132 @@
+"""What item vectors know after more or less training, and how far Rec2Inf leads by them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from recgym.benchmark import figures, scoring
+from recgym.benchmark.exhibits import Exhibit
+from recgym.benchmark.influence_path import suite as suites
+from recgym.benchmark.influence_path.place import SEEDS, Place
+from recgym.benchmark.suites import Entry, Metric
+from recgym.evaluators import backbones
+from recgym.models.cooccurrence import cooccurrence_counts
+
+if TYPE_CHECKING:
+    from recgym.data.log import InteractionLog
+
+EPOCHS = (0, 1, 5, 10, 20, 50, 100)
+USUAL = 5  # gensim's own
+NEAR = 10
+RELATED = Metric("related", f"Of the {NEAR} nearest, related", +1)
+SHOWN = tuple(m for m in suites.METRICS if m.key in ("IoI", "SR"))
+
+
+def vectors(place: Place) -> Exhibit:
+    """Item2vec with ever more epochs, and Rec2Inf by its distances, beside co-occurrence.
+
+    Two items are related if users take them within ten events more often than chance has it.
+    """
+    log = place.log
+    known = pd.DataFrame(list(_known(log, place)))
+    entries = _entries()
+    place.need(suites.needed(entries))
+    rows: list[dict[str, Any]] = []
+    for done, entry in enumerate(entries):
+        saw, played = place.play(entry, "vectors", done, len(entries))
+        who = {
+            "agent": entry.label,
+            "saw": saw,
+            "recommender": entry.config.get("backbone", ""),
+            "distance": entry.config.get("distance", ""),
+            "epochs": entry.config.get("item2vec_epochs", np.nan),
+        }
+        for metric in suites.METRICS:
+            found = scoring.estimate([each[metric.key].to_numpy() for each in played])
+            rows.append({**who, "metric": metric.key, **_numbers(found)})
+    leading = pd.DataFrame(rows)
+    return Exhibit(
+        f"Item vectors of {place.title}",
+        {"leading": leading, "vectors": known},
+        {"vectors": _figure(leading, known)},
+        place.settings(entries, SEEDS),
+    )
+
+
+def related(log: InteractionLog) -> np.ndarray:
+    """(N, N) bool: pairs that stand within ten events of each other more often than chance."""
+    counts = cooccurrence_counts(log, backbones.WINDOW).toarray()
+    mass = counts.sum(axis=1)
+    return counts * mass.sum() > np.outer(mass, mass)
+
+
+def knowledge(features: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each item (N,): its mean cosine with the others; the share of its nearest in ``pairs``.
+
+    Args:
+        features: (N, d).
+        pairs: (N, N) bool, as :func:`related` has them.
+    """
+    n = len(features)
+    square = np.square(features).sum(axis=1)
+    unit = features / np.maximum(np.sqrt(square)[:, None], 1e-12)
+    cosine = (unit @ unit.sum(axis=0) - np.square(unit).sum(axis=1)) / (n - 1)
+    distance = square[:, None] + square - 2 * features @ features.T
+    np.fill_diagonal(distance, np.inf)
+    nearest = np.argsort(distance, axis=1, kind="stable")[:, :NEAR]
+    return cosine, np.take_along_axis(pairs, nearest, axis=1).mean(axis=1)
+
+
+def _known(log: InteractionLog, place: Place) -> Iterator[dict[str, Any]]:
+    pairs, fixed = related(log), [backbones.item_vectors(log)]
+    for epochs in (None, *EPOCHS):
+        place.tell("vectors", f"item2vec, {epochs} epochs", 0.0)
+        trained = (
+            fixed
+            if epochs is None
+            else [backbones.skip_gram_vectors(log, epochs, seed) for seed in SEEDS]
+        )
+        of_seeds = zip(*(knowledge(features, pairs) for features in trained), strict=True)
+        for metric, values in zip(("cosine", "related"), of_seeds, strict=True):
+            yield {
+                "distance": "embedding" if epochs is None else "item2vec",
+                "epochs": np.nan if epochs is None else epochs,
+                "metric": metric,
+                **_numbers(scoring.estimate(list(values))),
+            }
+
+
+def _numbers(found: scoring.Estimate) -> dict[str, float]:
+    return {
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "episodes": found.episodes,
+    }
+
+
+def _entries() -> tuple[Entry, ...]:
+    """By training, so that each is kept in memory for all recommenders."""
+    return (
+        *(suites.rec2inf(backbone, "embedding") for backbone in suites.BACKBONES),
+        *(_by_item2vec(backbone, epochs) for epochs in EPOCHS for backbone in suites.BACKBONES),
+        Entry("jump", "jump"),
+    )
+
+
+def _by_item2vec(backbone: str, epochs: int) -> Entry:
+    label = f"rec2inf[{backbone}, item2vec{'' if epochs == USUAL else f', {epochs} epochs'}]"
+    config = {"backbone": backbone, "distance": "item2vec", "item2vec_epochs": epochs}
+    return Entry(label, "rec2inf", config)
+
+
+def _figure(leading: pd.DataFrame, known: pd.DataFrame) -> Any:
+    led = leading[leading["distance"] == "item2vec"]
+    led = led.assign(x=led["epochs"], line=led["recommender"])
+    mine = known[(known["distance"] == "item2vec") & (known["metric"] == "related")]
+    mine = mine.assign(x=mine["epochs"], line="item2vec")
+    return figures.lines(pd.concat([led, mine]), (*SHOWN, RELATED), "epochs of item2vec")
