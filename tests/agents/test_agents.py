@@ -12,6 +12,7 @@ from recgym import agents, data
 from recgym.agents.base import AgentError
 from recgym.evaluators import recipes
 from recgym.evaluators.best import best_first
+from recgym.models.item2vec import item2vec
 from recgym.models.store import StoreError
 
 ID, TINY = "recgym/InfluencePath-v0", "recgym/InfluencePathTiny-v0"
@@ -130,6 +131,17 @@ class TestRec2Inf:
         scores = np.where((obs["action_mask"] > 0) & same, log.popularity, -1)
         assert np.array_equal(agent.predict(obs)[0], scores.argmax(axis=1))
 
+    def test_by_item2vec_the_nearest_of_the_candidates(self, world):
+        obs, _ = world.reset(seed=0)
+        agent = agents.make(
+            "rec2inf", world, backbone="cooccurrence", distance="item2vec", item2vec_epochs=2, k=5
+        )
+        vectors = item2vec(world.unwrapped.problem.log, epochs=2, seed=agent.config.seed)
+        scores = agent.score(obs["history"], obs["user"])
+        top = best_first(np.where(obs["action_mask"] > 0, scores, -np.inf), 5)
+        away = np.linalg.norm(vectors[top] - vectors[obs["objective"]][:, None], axis=2)
+        assert np.array_equal(agent.predict(obs)[0], top[np.arange(len(top)), away.argmin(axis=1)])
+
     def test_final_offer(self, world):
         obs, _ = world.reset(seed=0)
         agent = agents.make("rec2inf", world, backbone="popularity", k=1, final_offer=True)
@@ -143,6 +155,7 @@ class TestRec2Inf:
             ({"k": 0}, "k must be in 1..500"),
             ({"k": 501}, "k must be in 1..500"),
             ({"distance": "taste"}, "distance"),
+            ({"item2vec_epochs": -1}, "item2vec_epochs must be at least 0"),
             ({"backbone": "svd"}, "svd"),
         ],
     )

@@ -12,7 +12,7 @@ import pytest
 from recgym import agents, data
 from recgym.agents.base import Agent
 from recgym.benchmark import exhibits, runner, studies
-from recgym.benchmark.influence_path import paths, place, predictions, worlds
+from recgym.benchmark.influence_path import paths, place, predictions, vectors, worlds
 from recgym.benchmark.influence_path import suite as suites
 from recgym.benchmark.influence_path.place import Place
 from recgym.benchmark.suites import Entry
@@ -32,7 +32,7 @@ def world():
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    for module in (place, predictions, paths, worlds):
+    for module in (place, predictions, paths, worlds, vectors):
         monkeypatch.setattr(module, "SEEDS", (0, 1))
     monkeypatch.setitem(suites.IRN, "synthetic", SMALL_IRN)  # type: ignore[arg-type]
     monkeypatch.setattr(Place, "need", lambda self, models: None)
@@ -146,6 +146,34 @@ def test_agents_within_and_across_worlds(world, monkeypatch, split):
         )
     )
     assert by_objective.loc["in another", "value"] == pytest.approx(a[across].mean(), rel=1e-4)
+
+
+def test_vectors_are_judged_by_who_is_near():
+    """Two pairs of items that belong together; the vectors of the second know it, not the first."""
+    pairs = np.kron(np.eye(2), np.ones((2, 2))) > 0
+    apart = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.1], [0.1, 1.0]])
+    together = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
+    cosine, shares = vectors.knowledge(apart, pairs, near=1)
+    assert shares.tolist() == [0, 0, 0, 0]
+    unit = apart / np.linalg.norm(apart, axis=1, keepdims=True)
+    assert cosine == pytest.approx(((unit @ unit.T).sum(axis=1) - 1) / 3)
+    assert vectors.knowledge(together, pairs, near=1)[1].tolist() == [1, 1, 1, 1]
+
+
+def test_longer_trained_vectors_know_more_and_lead_further(world, monkeypatch):
+    monkeypatch.setattr(vectors, "EPOCHS", (0, 30))
+    monkeypatch.setattr(suites, "BACKBONES", ("cooccurrence",))
+    made = vectors.vectors(world)
+    known = made.frames["vectors"].set_index(["distance", "epochs", "metric"])["value"]
+    chance = vectors.related(world.log).mean()
+    assert known["item2vec", 0, "related"] == pytest.approx(chance, abs=0.03)
+    assert known["item2vec", 30, "related"] > chance + 0.1
+    leading = made.frames["leading"]
+    ioi = leading[leading["metric"] == "IoI"].set_index("agent")["value"]
+    assert ioi["rec2inf[cooccurrence, item2vec, 30 epochs]"] > ioi.iloc[1]
+    assert ioi.index[1] == "rec2inf[cooccurrence, item2vec, 0 epochs]"
+    assert ioi["jump"] == 0
+    assert set(made.figures) == {"vectors"}
 
 
 def test_evolution_starts_where_the_user_is(world, monkeypatch):

@@ -64,12 +64,15 @@ def related(log: InteractionLog) -> np.ndarray:
     return counts * mass.sum() > np.outer(mass, mass)
 
 
-def knowledge(features: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def knowledge(
+    features: np.ndarray, pairs: np.ndarray, near: int = NEAR
+) -> tuple[np.ndarray, np.ndarray]:
     """Of each item (N,): its mean cosine with the others; the share of its nearest in ``pairs``.
 
     Args:
         features: (N, d).
         pairs: (N, N) bool, as :func:`related` has them.
+        near: how many are the nearest.
     """
     n = len(features)
     square = np.square(features).sum(axis=1)
@@ -77,7 +80,7 @@ def knowledge(features: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.n
     cosine = (unit @ unit.sum(axis=0) - np.square(unit).sum(axis=1)) / (n - 1)
     distance = square[:, None] + square - 2 * features @ features.T
     np.fill_diagonal(distance, np.inf)
-    nearest = np.argsort(distance, axis=1, kind="stable")[:, :NEAR]
+    nearest = np.argsort(distance, axis=1, kind="stable")[:, :near]
     return cosine, np.take_along_axis(pairs, nearest, axis=1).mean(axis=1)
 
 
