@@ -17,6 +17,7 @@ def versions() -> dict[str, str]:
     for name, package in (
         ("stable_baselines3", "stable-baselines3"),
         ("sb3_contrib", "sb3-contrib"),
+        ("gensim", "gensim"),
     ):
         if name in sys.modules:
             found[package] = _version(package)
