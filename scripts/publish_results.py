@@ -175,12 +175,14 @@ def table(
     frame = _kept(frame, f"{where};setting:{setting}" if setting else where)
     rows, patterns = row.split(","), agents.split(";")
     keep = [any(fnmatch.fnmatchcase(str(a), p) for p in patterns) for a in frame[rows[-1]]]
-    frame = frame[keep]
+    frame = frame[keep].copy()
     if frame.empty:
         raise BenchmarkError(f"{source}: no row fits agents={agents} setting={setting} {where}")
     keys = [key for key in ("setting", *rows, "saw") if key in frame]
     if "setting" in keys and (setting or by == "setting" or frame["setting"].nunique() == 1):
         keys.remove("setting")
+    for key in frame[keys].select_dtypes("float"):  # whole numbers beside rows that have none
+        frame[key] = [f"{value:g}" if value == value else "" for value in frame[key]]
     names = metrics.split(",")
     shown = {key: LABELS.get(key) for key in names}
     if by:
