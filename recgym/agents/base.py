@@ -173,6 +173,7 @@ class Agent(ABC):
                 or with a user or item that this one does not have.
         """
         space = self.problem.observation_space
+        _check_keys(observation, set(space))
         key = next(key for key in space if space[key].shape)
         single = np.ndim(observation[key]) == len(space[key].shape or ())
         # Stable-Baselines3 hands Discrete entries over as (B, 1) or (B,)
@@ -219,8 +220,12 @@ class Agent(ABC):
             AgentError: another agent's folder, or one for other data.
             StoreError: a missing or damaged file.
         """
-        from recgym.models.store import read_json
+        from recgym.models.store import StoreError, read_json
 
+        if not (Path(path) / "agent.json").exists():
+            raise StoreError(
+                f"{path} holds no agent: agent.json does not exist. Give what save() wrote."
+            )
         card = read_json(Path(path) / "agent.json")
         if card.get("agent") != cls.name:
             raise AgentError(f"{path} holds agent {card.get('agent')!r}, not {cls.name!r}.")
@@ -242,6 +247,21 @@ class Agent(ABC):
             "data": _data_fingerprint(self.problem),
             "n_actions": int(getattr(self.problem.action_space, "n", 0)),
         }
+
+
+def _check_keys(observation: Any, wanted: set[str]) -> None:
+    if not isinstance(observation, Mapping):
+        raise AgentError(
+            f"an observation is a dict of {', '.join(sorted(wanted))}, "
+            f"got {type(observation).__name__}."
+        )
+    if observation.keys() != wanted:
+        lacks, has = sorted(wanted - observation.keys()), sorted(observation.keys() - wanted)
+        what = [f"lacks {', '.join(lacks)}"] * bool(lacks) + [f"has {', '.join(has)}"] * bool(has)
+        raise AgentError(
+            f"the observation {' and '.join(what)}, other than those of the agent's world. "
+            "Give it observations of the environment that it was made for."
+        )
 
 
 def _fitting(key: str, value: np.ndarray, space: Any) -> np.ndarray:

@@ -24,7 +24,7 @@ def k_core(log: InteractionLog, k: int = 5) -> InteractionLog:
             break
         keep = smaller
     if not keep.any():
-        raise DataError(f"{log.name}: the {k}-core is empty. Choose a smaller k.")
+        raise DataError(f'{log.name}: the {k}-core is empty. Choose a smaller k, or variant="raw".')
     return log.keep(keep).compact()
 
 

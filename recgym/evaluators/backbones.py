@@ -156,7 +156,8 @@ def _cooccurrence(log: InteractionLog) -> Scorer:
         values = (weight[column], (row, recent[row, column]))
         weights = sp.csr_matrix(values, shape=(len(recent), log.n_items))
         mass = sp.csr_matrix(weights @ profile).toarray() + tiny
-        return np.log(mass / mass.sum(axis=1, keepdims=True))
+        with np.errstate(divide="ignore"):  # an item without interactions has probability 0
+            return np.log(mass / mass.sum(axis=1, keepdims=True))
 
     return held_out.of_histories(score)
 

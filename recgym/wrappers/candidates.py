@@ -47,7 +47,8 @@ class CandidateFeatures:
     Args:
         log: what the agent side knows.
         k: candidates besides the objective.
-        pool: how many of the backbone's most likely unseen items they are chosen from.
+        pool: how many of the backbone's most likely unseen items they are chosen from; all, if
+            there are not so many.
         backbone: a name that :func:`recgym.evaluators.backbones.scorer` takes.
     """
 

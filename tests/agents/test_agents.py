@@ -1,6 +1,7 @@
 """Reference agents: what they do, what they refuse, and that they survive a file."""
 
 import json
+import warnings
 
 import gymnasium as gym
 import numpy as np
@@ -10,7 +11,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 import recgym  # noqa: F401
 from recgym import agents, data
 from recgym.agents.base import AgentError
-from recgym.evaluators import recipes
+from recgym.evaluators import backbones, recipes
 from recgym.evaluators.best import best_first
 from recgym.models.item2vec import item2vec
 from recgym.models.store import StoreError
@@ -167,6 +168,40 @@ class TestRec2Inf:
         env = gym.make(ID, evaluator="sasrec")
         with pytest.raises(AgentError, match="simulated user itself"):
             agents.make("rec2inf", env, backbone="sasrec")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda o: {k: v for k, v in o.items() if k != "user"}, "lacks user"),
+        (lambda o: {**o, "objective_set": o["action_mask"]}, "has objective_set"),
+        (lambda o: o["history"], "an observation is a dict of action_mask, .*, got ndarray"),
+    ],
+)
+def test_observations_of_another_world(world, change, words):
+    observation, _ = world.reset(seed=0)
+    with pytest.raises(AgentError, match=words):
+        agents.make("jump", world).predict(change(observation))
+
+
+def test_cooccurrence_is_silent_about_items_that_nobody_took():
+    log = data.InteractionLog.from_columns("t", [0, 0], [0, 1], item_ids=np.arange(3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores = backbones.scorer("cooccurrence", log)(np.array([[0]]), np.array([0]))
+    assert scores[0, 2] == -np.inf
+    assert np.exp(scores).sum() == pytest.approx(1)
+
+
+def test_jump_prefers_the_objective_then_what_is_popular(world):
+    observation, _ = world.reset(seed=0)
+    agent = agents.make("jump", world)
+    order = np.argsort(-agent.preferences(observation), axis=1, kind="stable")
+    assert np.array_equal(order[:, 0], observation["objective"])
+    legal = observation["action_mask"][0] > 0
+    legal[observation["objective"][0]] = False
+    popular = np.where(legal, world.unwrapped.problem.log.popularity, -1)
+    assert order[0, 1] == popular.argmax()
 
 
 def test_lookahead_beats_what_does_not_look(world):

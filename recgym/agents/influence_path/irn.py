@@ -271,8 +271,11 @@ class IRNAgent(Agent):
         file = Path(path) / WEIGHTS
         try:
             agent.network.load_state_dict(read_weights(file))
-        except RuntimeError as error:
-            raise StoreError(f"{file} does not fit this agent's network: {error}") from None
+        except RuntimeError:
+            raise StoreError(
+                f"{file} does not fit the network that agent.json describes. "
+                "Train and save the agent again."
+            ) from None
         return agent
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recgym.agents.influence_path.popularity import PopularityAgent
+from recgym.agents.influence_path.rec2inf import moved_up
 from recgym.envs.influence_path.objectives import aim
 
 
@@ -20,3 +21,8 @@ class JumpAgent(PopularityAgent):
         objective = aim(observation, self.counts)
         legal = observation["action_mask"][np.arange(len(objective)), objective] > 0
         return np.where(legal, objective, super().act(observation, deterministic=deterministic))
+
+    def preferences(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        """(B, N) finite: the objective, then what is most popular (Table IV)."""
+        scores = np.where(observation["action_mask"] > 0, self.counts, -np.inf)
+        return moved_up(scores, aim(observation, self.counts)[:, None])

@@ -77,6 +77,9 @@ class PolicyLearner(Agent):
         file = Path(path) / POLICY
         try:
             agent.model.policy.load_state_dict(read_weights(file))
-        except RuntimeError as error:
-            raise StoreError(f"{file} does not fit this agent's networks: {error}") from None
+        except RuntimeError:
+            raise StoreError(
+                f"{file} does not fit the networks that agent.json describes. "
+                "Train and save the agent again."
+            ) from None
         return agent

@@ -12,7 +12,7 @@ from recgym.benchmark import figures, scoring
 from recgym.benchmark.exhibits import Exhibit
 from recgym.benchmark.influence_path import suite as suites
 from recgym.benchmark.influence_path.place import SEEDS, Place
-from recgym.benchmark.suites import Metric
+from recgym.benchmark.suites import Entry, Metric
 from recgym.data.log import DataError
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def next_item(place: Place) -> Exhibit:
         *(suites.vanilla(b) for b in suites.BACKBONES),
         *(suites.rec2inf(b, d) for b in suites.BACKBONES for d in ("genre", "embedding")),
         *(suites.irn(dataset, f"irn[gap {gap}]", gap=gap) for gap in suites.GAPS),
+        Entry("jump", "jump"),
     ]
     place.need(suites.needed(entries))
     log = place.log
@@ -138,9 +139,11 @@ def next_item(place: Place) -> Exhibit:
 
 
 def _counting(agent: Any, log: InteractionLog) -> Any:
-    """The agent; if it is a Rec2Inf, with counts and item vectors of this log."""
+    """The agent; if it counts, with counts of this log, and item vectors."""
     from recgym.evaluators import backbones
 
+    if agent.name == "jump":
+        agent.counts = log.popularity
     if agent.name == "rec2inf":
         if agent.config.backbone in COUNTS:
             agent.score = backbones.scorer(agent.config.backbone, log)
