@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from recgym.benchmark import files
+from recgym.benchmark import exhibits, files
+from recgym.benchmark.influence_path import predictions
+from recgym.benchmark.influence_path import suite as suites
 from recgym.cli import app
 
 RESULTS = Path(__file__).parents[2] / "benchmarks/results"
@@ -46,3 +48,24 @@ def test_a_committed_run_comes_out_again(folder, label, metric, within, tmp_path
     again = files.read(path)
     assert again.episodes[metric].mean() == pytest.approx(row[metric], abs=within)
     assert again.header["fingerprint"].startswith(str(row["fingerprint"])[:16])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "row"), [("evaluators", "model"), ("next-item", "agent")])
+def test_a_committed_exhibit_comes_out_again(name, row, tmp_path, monkeypatch):
+    """Of Tables II and IV what runs from the package: its two networks, and what counts."""
+    monkeypatch.setattr(predictions, "NETWORKS", ("sasrec", "bert4rec"))
+    monkeypatch.setattr(predictions, "FACTORS", ())
+    monkeypatch.setattr(suites, "BACKBONES", ("popularity", "sasrec"))
+    monkeypatch.setattr(suites, "GAPS", ())
+    exhibits.write(f"influence-path-{name}", tmp_path)
+    file = f"{name.replace('-', '_')}.csv"
+    committed = RESULTS / f"influence-path/{name}-ml-latest-small" / file
+    key = [row, "metric"]
+    again = pd.read_csv(tmp_path / file).set_index(key)
+    before = pd.read_csv(committed).set_index(key)
+    assert len(again) >= 10
+    for column in ("value", "low", "high"):
+        assert again[column].to_dict() == pytest.approx(
+            before.loc[again.index, column].to_dict(), abs=2e-4
+        )
