@@ -167,6 +167,8 @@ def table(
         interval: ``no`` leaves it out.
     """
     frame: Any = pd.read_csv(ROOT / source)
+    for key in set(row.split(",")) & set(frame.select_dtypes("float")):
+        frame[key] = [_whole(value) for value in frame[key]]
     if "statistic" in frame:
         frame = frame[frame["statistic"].isin(["mean", summary.OVER])]
         # of an agent whose runs were stopped with some seeds only, the others are shown
@@ -175,14 +177,12 @@ def table(
     frame = _kept(frame, f"{where};setting:{setting}" if setting else where)
     rows, patterns = row.split(","), agents.split(";")
     keep = [any(fnmatch.fnmatchcase(str(a), p) for p in patterns) for a in frame[rows[-1]]]
-    frame = frame[keep].copy()
+    frame = frame[keep]
     if frame.empty:
         raise BenchmarkError(f"{source}: no row fits agents={agents} setting={setting} {where}")
     keys = [key for key in ("setting", *rows, "saw") if key in frame]
     if "setting" in keys and (setting or by == "setting" or frame["setting"].nunique() == 1):
         keys.remove("setting")
-    for key in frame[keys].select_dtypes("float"):  # whole numbers beside rows that have none
-        frame[key] = [f"{value:g}" if value == value else "" for value in frame[key]]
     names = metrics.split(",")
     shown = {key: LABELS.get(key) for key in names}
     if by:
@@ -213,6 +213,13 @@ def table(
     return "\n".join(lines)
 
 
+def _whole(value: float) -> str:
+    """A number of a column in which some rows have none, which makes pandas read it as a float."""
+    if value != value:
+        return ""
+    return f"{value:.0f}" if value.is_integer() else f"{value:g}"
+
+
 def _kept(frame: Any, where: str) -> Any:
     """The rows that fit ``where`` (:func:`table`)."""
     for column, value in (part.split(":", 1) for part in where.split(";") if part):
@@ -222,7 +229,13 @@ def _kept(frame: Any, where: str) -> Any:
 
 
 def beside(
-    source: str, published: str, table: str, dataset: str, metrics: str, row: str = "agent"
+    source: str,
+    published: str,
+    table: str,
+    dataset: str,
+    metrics: str,
+    row: str = "agent",
+    rename: str = "",
 ) -> str:
     """Markdown of a paper's numbers, each beside the mean of ``source``; rows as in the paper.
 
@@ -233,9 +246,14 @@ def beside(
         dataset: on which data.
         metrics: columns; a cell that either lacks is left empty.
         row: the column of ``source`` that holds the labels.
+        rename: part of the paper's labels, as ``part:ours``; only labels with it are shown.
     """
     theirs: Any = pd.read_csv(ROOT / published, dtype={"value": str})
     theirs = theirs[(theirs["table"] == table) & (theirs["dataset"] == dataset)]
+    if rename:
+        part, mine = rename.split(":")
+        theirs = theirs[theirs["agent"].str.contains(part, regex=False)]
+        theirs = theirs.assign(agent=theirs["agent"].str.replace(part, mine, regex=False))
     ours: Any = pd.read_csv(ROOT / source)
     if "statistic" in ours:
         ours = ours[ours["statistic"] == "mean"]

@@ -64,8 +64,24 @@ def test_a_papers_numbers_stand_beside_ours(publish, tmp_path, monkeypatch):
     lines = publish.beside("ours.csv", "theirs.csv", "III", "a", "SR").splitlines()
     assert lines[0] == "|  | SR, paper | ours |"
     assert lines[2:] == ["| random | −0.10 | 0.250 |", "| ipg | .3 |  |"]
+    lines = publish.beside("ours.csv", "theirs.csv", "III", "a", "SR", rename="ipg:jump")
+    assert lines.splitlines()[2:] == ["| jump | .3 | 1.000 |"]
     with pytest.raises(publish.BenchmarkError, match="no table V"):
         publish.beside("ours.csv", "theirs.csv", "V", "a", "SR")
+
+
+def test_rows_that_have_a_number_and_rows_that_have_none(publish, tmp_path, monkeypatch):
+    head, row = "distance,epochs,metric,value,low,high", "SR,.25,.25,.25"
+    (tmp_path / "o.csv").write_text(f"{head}\nfixed,,{row}\ntrained,20,{row}\ntrained,0.5,{row}\n")
+    monkeypatch.setattr(publish, "ROOT", tmp_path)
+    lines = publish.table("o.csv", "SR", row="distance,epochs", interval="no").splitlines()
+    assert lines[2:] == [
+        "| fixed |  | 0.250 |",
+        "| trained | 20 | 0.250 |",
+        "| trained | 0.5 | 0.250 |",
+    ]
+    lines = publish.table("o.csv", "SR", row="distance,epochs", agents="20", interval="no")
+    assert lines.splitlines()[2:] == [whole]
 
 
 def test_how_many_an_agent_leads(publish, tmp_path, monkeypatch):

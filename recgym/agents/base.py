@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import NoneType
@@ -255,13 +255,19 @@ def _check_keys(observation: Any, wanted: set[str]) -> None:
             f"an observation is a dict of {', '.join(sorted(wanted))}, "
             f"got {type(observation).__name__}."
         )
-    if observation.keys() != wanted:
-        lacks, has = sorted(wanted - observation.keys()), sorted(observation.keys() - wanted)
-        what = [f"lacks {', '.join(lacks)}"] * bool(lacks) + [f"has {', '.join(has)}"] * bool(has)
-        raise AgentError(
-            f"the observation {' and '.join(what)}, other than those of the agent's world. "
-            "Give it observations of the environment that it was made for."
-        )
+    if observation.keys() == wanted:
+        return
+    found = [("lacks", wanted - observation.keys()), ("holds besides", observation.keys() - wanted)]
+    what = [f"{verb} {_some(keys)}" for verb, keys in found if keys]
+    raise AgentError(
+        f"the observation {' and '.join(what)}. Give the agent one batch of observations, or a "
+        "single one, of the environment that it was made for."
+    )
+
+
+def _some(keys: Iterable[Any]) -> str:
+    names = sorted(map(str, keys))
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _fitting(key: str, value: np.ndarray, space: Any) -> np.ndarray:

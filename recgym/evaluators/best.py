@@ -31,3 +31,13 @@ def best_first(scores: np.ndarray, k: int) -> np.ndarray:
     top = best(scores, k)
     order = np.argsort(-np.take_along_axis(scores, top, axis=1), axis=1, kind="stable")
     return np.take_along_axis(top, order, axis=1)
+
+
+def moved_up(scores: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """(B, N) finite: ``scores`` with the items of ``order`` (B, k) above all others, in order."""
+    legal = np.isfinite(scores)
+    least = scores.min(axis=1, keepdims=True, where=legal, initial=0.0) - 1.0
+    found = np.where(legal, scores, least)
+    above = found.max(axis=1, keepdims=True) + order.shape[1] - np.arange(order.shape[1])
+    np.put_along_axis(found, order, above, axis=1)
+    return np.where(legal, found, least)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from gymnasium.error import DependencyNotInstalled
 
 from recgym.data.log import InteractionLog
 
@@ -15,20 +16,26 @@ def item2vec(log: InteractionLog, width: int = 40, *, epochs: int = 5, seed: int
     Barkan & Koenigstein, *Item2vec*, MLSP 2016. What is not an argument is as gensim has it: window
     5, 5 negatives, a rate that falls from .025 to .0001, subsampling of frequent items at .001. On
     some ten thousand events gensim's 5 epochs are too few: all vectors still point the same way.
+    Of a history gensim takes the first 10,000 items. An item that nobody took has the zero vector.
 
     Args:
         epochs: passes over the log; 0 leaves the vectors as they were drawn.
-        seed: of the drawn vectors and of training.
+        seed: of the drawn vectors and of training, below 2³².
 
     Raises:
-        ModuleNotFoundError: gensim is missing; the message says how to get it.
+        ValueError: fewer than 0 epochs, or a seed out of range.
+        DependencyNotInstalled: gensim is missing; the message says how to get it.
     """
+    if epochs < 0:
+        raise ValueError(f"epochs must be at least 0, got {epochs}.")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be in 0..2**32 - 1 for item2vec, got {seed}.")
     try:
         from gensim.models import Word2Vec
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+    except ImportError:
+        raise DependencyNotInstalled(
             'item2vec needs gensim. Run: pip install "recgym[item2vec]"'
-        ) from error
+        ) from None
     sentences = [log.items_of(user).tolist() for user in range(log.n_users)]
     # one worker: with more the order of updates, and so the vectors, would differ from run to run
     model = Word2Vec(vector_size=width, sg=1, min_count=1, workers=1, seed=seed)

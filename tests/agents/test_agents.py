@@ -157,6 +157,7 @@ class TestRec2Inf:
             ({"k": 501}, "k must be in 1..500"),
             ({"distance": "taste"}, "distance"),
             ({"item2vec_epochs": -1}, "item2vec_epochs must be at least 0"),
+            ({"distance": "item2vec", "seed": 2**32}, "seed must be in"),
             ({"backbone": "svd"}, "svd"),
         ],
     )
@@ -173,8 +174,9 @@ class TestRec2Inf:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda o: {k: v for k, v in o.items() if k != "user"}, "lacks user"),
-        (lambda o: {**o, "objective_set": o["action_mask"]}, "has objective_set"),
+        (lambda o: {k: v for k, v in o.items() if k != "user"}, r"lacks user\. Give"),
+        (lambda o: {**o, "objective_set": o["action_mask"]}, r"holds besides objective_set\. Give"),
+        (lambda o: dict.fromkeys(range(9), o), "lacks action_mask, .* besides 0, 1, .* and 4 more"),
         (lambda o: o["history"], "an observation is a dict of action_mask, .*, got ndarray"),
     ],
 )

@@ -103,6 +103,20 @@ def test_next_item_of_vanilla_is_that_of_its_recommender(world, monkeypatch):
     assert vanilla.loc["HR@20", "value"] == pytest.approx(expected["HR@20"])
     assert vanilla.loc["MRR", "value"] == pytest.approx(expected["MRR"])
     assert {"irn[gap 0]", "rec2inf[popularity, genre]"} <= set(frame["agent"])
+    jump = frame[frame["agent"] == "jump"].set_index("metric")["value"]
+    # the objective stands before what popularity ranks, so that no rank is better
+    assert 0 < jump["MRR"] < vanilla.loc["MRR", "value"]
+
+
+@pytest.mark.parametrize("entry", [Entry("jump", "jump"), suites.rec2inf("popularity", "item2vec")])
+def test_what_counts_has_not_counted_the_item_to_predict(world, entry):
+    counted = data.leave_last_out(world.log)[0]
+    agent = predictions._counting(world.agent(entry, 0), counted)
+    if agent.name == "jump":
+        assert np.array_equal(agent.counts, counted.popularity)
+    else:
+        assert np.array_equal(agent.features, agent.features_of(counted))
+        assert not np.array_equal(agent.features, agent.features_of(world.log))
 
 
 def test_worlds_of_a_log_by_hand():

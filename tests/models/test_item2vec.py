@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from gymnasium.error import DependencyNotInstalled
 
 from recgym import data
 from recgym.models.item2vec import item2vec
@@ -47,8 +48,23 @@ def test_without_epochs_the_vectors_are_as_drawn(log):
     assert not np.array_equal(drawn, item2vec(log, 8, epochs=1))
 
 
+def test_an_item_that_nobody_took_is_at_zero():
+    few = data.InteractionLog.from_columns("t", [0, 0], [0, 1], item_ids=np.arange(3))
+    vectors = item2vec(few, 4, epochs=1)
+    assert np.abs(vectors).max(axis=1).astype(bool).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"epochs": -1}, "epochs must be at least 0"), ({"seed": 2**32}, "seed must be in")],
+)
+def test_bad_settings(log, settings, words):
+    with pytest.raises(ValueError, match=words):
+        item2vec(log, **settings)
+
+
 def test_without_gensim_the_error_says_what_to_install(log, monkeypatch):
     monkeypatch.setitem(sys.modules, "gensim", None)
     monkeypatch.setitem(sys.modules, "gensim.models", None)
-    with pytest.raises(ModuleNotFoundError, match=r"recgym\[item2vec\]"):
+    with pytest.raises(DependencyNotInstalled, match=r"recgym\[item2vec\]"):
         item2vec(log)

@@ -18,12 +18,12 @@ import numpy as np
 
 from recgym.agents.base import Agent, AgentConfig, AgentError, at_least
 from recgym.agents.influence_path import decoding
-from recgym.agents.influence_path.rec2inf import moved_up, nearest_first
+from recgym.agents.influence_path.rec2inf import nearest_first
 from recgym.data.log import DataError
 from recgym.envs.influence_path.dynamics import InfluencePath
 from recgym.envs.influence_path.objectives import final_offer
 from recgym.evaluators import backbones
-from recgym.evaluators.best import best_first
+from recgym.evaluators.best import best_first, moved_up
 
 WEIGHTS = "weights.safetensors"
 CHUNK = 128  # rows per forward pass

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from recgym.agents.influence_path.popularity import PopularityAgent
-from recgym.agents.influence_path.rec2inf import moved_up
 from recgym.envs.influence_path.objectives import aim
+from recgym.evaluators.best import moved_up
 
 
 class JumpAgent(PopularityAgent):

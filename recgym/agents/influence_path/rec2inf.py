@@ -15,7 +15,7 @@ from recgym.data.log import InteractionLog
 from recgym.envs.influence_path.dynamics import InfluencePath
 from recgym.envs.influence_path.objectives import final_offer, squared_distance
 from recgym.evaluators import backbones
-from recgym.evaluators.best import best_first
+from recgym.evaluators.best import best_first, moved_up
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Rec2InfConfig(AgentConfig):
     distance: Literal["genre", "embedding", "item2vec"] = "embedding"
     """Hamming distance of genre bits; Euclidean distance of unit item vectors, or of item2vec's."""
     item2vec_epochs: int = 5
-    """Passes of item2vec over the log; 0 leaves its vectors as they were drawn."""
+    """Passes of item2vec over the log, where it is the distance; 0 leaves its vectors as drawn."""
     k: int = 50
     """Candidates; 1 is the plain recommender (the paper's Vanilla)."""
     final_offer: bool = False
@@ -53,17 +53,17 @@ class Rec2Inf(Agent):
             raise AgentError(f'{log.name} has no genres. Use distance="embedding".')
         self.score = backbones.scorer(self.config.backbone, log)
         backbones.refuse_the_user(self.config.backbone, log, self.problem.evaluator, AgentError)
-        self.features = self._features(log)
+        self.features = self.features_of(log)
 
-    def _features(self, log: InteractionLog) -> np.ndarray:
-        """(N, d) float32: what distances are between."""
+    def features_of(self, log: InteractionLog) -> np.ndarray:
+        """(N, d) float32: what distances are between, from a log."""
         if self.config.distance == "genre":
             return log.genres.astype(np.float32)
         if self.config.distance == "embedding":
             return backbones.item_vectors(log)
         try:
             return backbones.skip_gram_vectors(log, self.config.item2vec_epochs, self.config.seed)
-        except ModuleNotFoundError as error:
+        except ValueError as error:
             raise AgentError(str(error)) from None
 
     def act(self, observation: dict[str, np.ndarray], *, deterministic: bool) -> np.ndarray:
@@ -96,13 +96,3 @@ def nearest_first(
     distance = squared_distance(features, top, observation)
     distance[~np.isfinite(np.take_along_axis(scores, top, axis=1))] = np.inf
     return np.take_along_axis(top, np.argsort(distance, axis=1, kind="stable"), axis=1)
-
-
-def moved_up(scores: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """(B, N) finite: ``scores`` with the items of ``order`` (B, k) above all others, in order."""
-    legal = np.isfinite(scores)
-    least = scores.min(axis=1, keepdims=True, where=legal, initial=0.0) - 1.0
-    found = np.where(legal, scores, least)
-    above = found.max(axis=1, keepdims=True) + order.shape[1] - np.arange(order.shape[1])
-    np.put_along_axis(found, order, above, axis=1)
-    return np.where(legal, found, least)

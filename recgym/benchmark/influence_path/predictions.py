@@ -147,8 +147,7 @@ def _counting(agent: Any, log: InteractionLog) -> Any:
     if agent.name == "rec2inf":
         if agent.config.backbone in COUNTS:
             agent.score = backbones.scorer(agent.config.backbone, log)
-        if agent.config.distance == "embedding":
-            agent.features = backbones.item_vectors(log)
+        agent.features = agent.features_of(log)
     return agent
 
 

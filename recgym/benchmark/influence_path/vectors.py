@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,12 +30,12 @@ SHOWN = tuple(m for m in suites.METRICS if m.key in ("IoI", "SR"))
 def vectors(place: Place) -> Exhibit:
     """Item2vec with ever more epochs, and Rec2Inf by its distances, beside co-occurrence.
 
-    Two items are related if users take them within ten events more often than chance has it.
+    Two items are related if users take them within ten events more often than chance has it. Of
+    such pairs the vectors of co-occurrence are made, so that theirs is a ceiling and no merit.
     """
-    log = place.log
-    known = pd.DataFrame(list(_known(log, place)))
-    entries = _entries()
+    log, entries = place.log, _entries()
     place.need(suites.needed(entries))
+    known = pd.DataFrame(list(_known(log, place)))
     rows: list[dict[str, Any]] = []
     for done, entry in enumerate(entries):
         saw, played = place.play(entry, "vectors", done, len(entries))
@@ -43,7 +44,7 @@ def vectors(place: Place) -> Exhibit:
             "saw": saw,
             "recommender": entry.config.get("backbone", ""),
             "distance": entry.config.get("distance", ""),
-            "epochs": entry.config.get("item2vec_epochs", np.nan),
+            "epochs": _epochs(entry),
         }
         for metric in suites.METRICS:
             found = scoring.estimate([each[metric.key].to_numpy() for each in played])
@@ -85,22 +86,21 @@ def knowledge(
 
 
 def _known(log: InteractionLog, place: Place) -> Iterator[dict[str, Any]]:
-    pairs, fixed = related(log), [backbones.item_vectors(log)]
-    for epochs in (None, *EPOCHS):
+    pairs = related(log)
+    yield from _judged([backbones.item_vectors(log)], pairs, "embedding", np.nan)
+    for epochs in EPOCHS:
         place.tell("vectors", f"item2vec, {epochs} epochs", 0.0)
-        trained = (
-            fixed
-            if epochs is None
-            else [backbones.skip_gram_vectors(log, epochs, seed) for seed in SEEDS]
-        )
-        of_seeds = zip(*(knowledge(features, pairs) for features in trained), strict=True)
-        for metric, values in zip(("cosine", "related"), of_seeds, strict=True):
-            yield {
-                "distance": "embedding" if epochs is None else "item2vec",
-                "epochs": np.nan if epochs is None else epochs,
-                "metric": metric,
-                **_numbers(scoring.estimate(list(values))),
-            }
+        trained = [backbones.skip_gram_vectors(log, epochs, seed) for seed in SEEDS]
+        yield from _judged(trained, pairs, "item2vec", epochs)
+
+
+def _judged(
+    trained: Sequence[np.ndarray], pairs: np.ndarray, distance: str, epochs: float
+) -> Iterator[dict[str, Any]]:
+    of_seeds = zip(*(knowledge(features, pairs) for features in trained), strict=True)
+    for metric, values in zip(("cosine", "related"), of_seeds, strict=True):
+        row = {"distance": distance, "epochs": epochs, "metric": metric}
+        yield {**row, **_numbers(scoring.estimate(list(values)))}
 
 
 def _numbers(found: scoring.Estimate) -> dict[str, float]:
@@ -122,9 +122,16 @@ def _entries() -> tuple[Entry, ...]:
 
 
 def _by_item2vec(backbone: str, epochs: int) -> Entry:
-    label = f"rec2inf[{backbone}, item2vec{'' if epochs == USUAL else f', {epochs} epochs'}]"
-    config = {"backbone": backbone, "distance": "item2vec", "item2vec_epochs": epochs}
-    return Entry(label, "rec2inf", config)
+    entry = suites.rec2inf(backbone, "item2vec")
+    if epochs == USUAL:
+        return entry
+    label = entry.label.replace("]", f", {epochs} epochs]")
+    return replace(entry, label=label, config={**entry.config, "item2vec_epochs": epochs})
+
+
+def _epochs(entry: Entry) -> float:
+    by_item2vec = entry.config.get("distance") == "item2vec"
+    return entry.config.get("item2vec_epochs", USUAL) if by_item2vec else np.nan
 
 
 def _figure(leading: pd.DataFrame, known: pd.DataFrame) -> Any:
