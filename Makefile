@@ -15,12 +15,12 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install
 	$(BIN)/python -m recgym demo
 
-# one thread in each of two processes: more threads than cores cost more than they bring
+# one thread in each process: more threads than free cores cost more than they bring
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow"
 
 test-slow: install
-	$(BIN)/python -m pytest -q -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow
 
 lint: install
 	$(BIN)/ruff check .
