@@ -168,7 +168,7 @@ def table(
     """
     frame: Any = pd.read_csv(ROOT / source)
     for key in set(row.split(",")) & set(frame.select_dtypes("float")):
-        frame[key] = [_whole(value) for value in frame[key]]
+        frame[key] = [_number(value) for value in frame[key]]
     if "statistic" in frame:
         frame = frame[frame["statistic"].isin(["mean", summary.OVER])]
         # of an agent whose runs were stopped with some seeds only, the others are shown
@@ -213,7 +213,7 @@ def table(
     return "\n".join(lines)
 
 
-def _whole(value: float) -> str:
+def _number(value: float) -> str:
     """A number of a column in which some rows have none, which makes pandas read it as a float."""
     if value != value:
         return ""

@@ -62,9 +62,7 @@ def leads(
                             "saw": sample.sees,
                             "seeds": found.seeds,
                             "metric": metric.key,
-                            "value": found.value,
-                            "low": found.low,
-                            "high": found.high,
+                            **found.columns,
                         }
                     )
     return pd.DataFrame(rows)

@@ -50,6 +50,11 @@ class Estimate:
     seeds: int
 
     @property
+    def columns(self) -> dict[str, float]:
+        """``value``, ``low`` and ``high``, for a row of a CSV."""
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+    @property
     def half_width(self) -> float:
         return (self.high - self.low) / 2
 

@@ -43,9 +43,7 @@ def frames(table: Table) -> tuple[pd.DataFrame, pd.DataFrame]:
             "seeds": len(row.seeds),
             "metric": metric,
             "statistic": statistic,
-            "value": e.value,
-            "low": e.low,
-            "high": e.high,
+            **e.columns,
         }
 
     main = table.main.key

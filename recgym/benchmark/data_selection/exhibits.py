@@ -220,7 +220,7 @@ def _summary(keys: Row, found: Sequence[Mapping[str, Compared]], tried: int) -> 
         mine = [each[what] for each in found if what in each]
         for metric in ("error", "rank"):
             e = scoring.estimate([np.array([getattr(each, metric)]) for each in mine], "mean")
-            number = {"value": e.value, "low": e.low, "high": e.high}
+            number = {**e.columns}
             rows.append({**keys, "what": what, "metric": metric, **number, "worlds": len(mine)})
     if len(found) < tried:
         rows.append({**keys, "what": "failed", "metric": "worlds", "value": tried - len(found)})
@@ -266,7 +266,7 @@ def _errors_of_losses(
         for metric, values in (("of_loss", of_loss), ("of_change", of_change)):
             e = scoring.estimate([values])
             keys = {"kept": kept, "predicted": name, "metric": metric}
-            yield {**keys, "value": e.value, "low": e.low, "high": e.high, "draws": len(values)}
+            yield {**keys, **e.columns, "draws": len(values)}
 
 
 def speed(tell: Tell) -> Exhibit:

@@ -358,7 +358,7 @@ def _over_coin(name: str, metric: str, runs: Mapping[str, Sequence[Run]]) -> Ite
 
 def _row(e: scoring.Estimate, values: Sequence[np.ndarray]) -> Row:
     users = values[0].size
-    return {"value": e.value, "low": e.low, "high": e.high, "seeds": e.seeds, "users": users}
+    return {**e.columns, "seeds": e.seeds, "users": users}
 
 
 def _sized(place: Place, world: World) -> Settings:

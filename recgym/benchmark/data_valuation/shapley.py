@@ -87,7 +87,7 @@ def _likeness(world: World, tell: Tell) -> Iterable[Row]:
             for point in range(len(runs[0][what])):
                 e = scoring.estimate([run[what][point : point + 1] for run in runs])
                 keys = {"layout": layout, "metric": what, "epochs": APART * (point + 1)}
-                yield {**keys, "value": e.value, "low": e.low, "high": e.high, "seeds": e.seeds}
+                yield {**keys, **e.columns, "seeds": e.seeds}
 
 
 def likeness(world: World, layout: Layout, seed: int) -> Mapping[str, np.ndarray]:
@@ -120,7 +120,7 @@ def _ceilings(tell: Tell) -> Iterable[Row]:
             for trained, values in zip((False, True), zip(*found, strict=True), strict=True):
                 e = scoring.estimate([np.array([value]) for value in values])
                 keys = {"layout": layout, "samples": size, "trained": trained, "metric": "AUC"}
-                yield {**keys, "value": e.value, "low": e.low, "high": e.high, "seeds": e.seeds}
+                yield {**keys, **e.columns, "seeds": e.seeds}
 
 
 def _beside(dataset: str | None, variant: str, tell: Tell) -> Iterable[Row]:
@@ -136,7 +136,7 @@ def _beside(dataset: str | None, variant: str, tell: Tell) -> Iterable[Row]:
                     found.append(_faithful(world, layout, size, seed))
                 e = scoring.estimate([np.array([value]) for value in found])
                 keys = {"noise": kind, "layout": layout, "samples": size, "metric": "AUC"}
-                yield {**keys, "value": e.value, "low": e.low, "high": e.high, "seeds": e.seeds}
+                yield {**keys, **e.columns, "seeds": e.seeds}
 
 
 def _faithful(world: World, layout: Layout, size: int, seed: int) -> float:

@@ -124,7 +124,7 @@ def _estimates(keys: Row, per_seed: Sequence[Values]) -> list[Row]:
     rows = []
     for metric in per_seed[0]:
         e = scoring.estimate([values[metric] for values in per_seed])
-        number = {"metric": metric, "value": e.value, "low": e.low, "high": e.high}
+        number = {"metric": metric, **e.columns}
         spread = float(np.std(np.concatenate([v[metric] for v in per_seed]), ddof=1))
         rows.append({**keys, **number, "sd": spread, "users": e.episodes // e.seeds})
     return rows

@@ -58,9 +58,7 @@ def evolution(place: Place) -> Exhibit:
                         "paths": paths,
                         "series": series,
                         "step": step,
-                        "value": e.value,
-                        "low": e.low,
-                        "high": e.high,
+                        **e.columns,
                         "episodes": e.episodes,
                     }
                 )

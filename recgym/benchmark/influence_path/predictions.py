@@ -63,9 +63,7 @@ def evaluators(place: Place) -> Exhibit:
                 {
                     "model": name,
                     "metric": metric,
-                    "value": e.value,
-                    "low": e.low,
-                    "high": e.high,
+                    **e.columns,
                     "users": len(test),
                     "parameters": card.get("parameters", 0),
                     "epochs": card.get("epochs", 0),
@@ -124,9 +122,7 @@ def next_item(place: Place) -> Exhibit:
                 {
                     "agent": label,
                     "metric": metric,
-                    "value": e.value,
-                    "low": e.low,
-                    "high": e.high,
+                    **e.columns,
                     "episodes": e.episodes,
                 }
             )
@@ -251,9 +247,7 @@ def conditioning(place: Place) -> Exhibit:
                                 "objective": drawn,
                                 "gap": gap,
                                 "metric": metric,
-                                "value": e.value,
-                                "low": e.low,
-                                "high": e.high,
+                                **e.columns,
                                 "users": e.episodes,
                             }
                         )

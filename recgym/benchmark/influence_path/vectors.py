@@ -48,7 +48,8 @@ def vectors(place: Place) -> Exhibit:
         }
         for metric in suites.METRICS:
             found = scoring.estimate([each[metric.key].to_numpy() for each in played])
-            rows.append({**who, "metric": metric.key, **_numbers(found)})
+            numbers = {**found.columns, "episodes": found.episodes}
+            rows.append({**who, "metric": metric.key, **numbers})
     leading = pd.DataFrame(rows)
     return Exhibit(
         f"Item vectors of {place.title}",
@@ -100,16 +101,8 @@ def _judged(
     of_seeds = zip(*(knowledge(features, pairs) for features in trained), strict=True)
     for metric, values in zip(("cosine", "related"), of_seeds, strict=True):
         row = {"distance": distance, "epochs": epochs, "metric": metric}
-        yield {**row, **_numbers(scoring.estimate(list(values)))}
-
-
-def _numbers(found: scoring.Estimate) -> dict[str, float]:
-    return {
-        "value": found.value,
-        "low": found.low,
-        "high": found.high,
-        "episodes": found.episodes,
-    }
+        found = scoring.estimate(list(values))
+        yield {**row, **found.columns, "episodes": found.episodes}
 
 
 def _entries() -> tuple[Entry, ...]:

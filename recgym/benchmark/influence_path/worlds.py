@@ -74,7 +74,7 @@ def _split(
             ]
             e = scoring.estimate(values)
             row = {"agent": label, "saw": saw, "objective": objective, "metric": metric.key}
-            row |= {"value": e.value, "low": e.low, "high": e.high, "episodes": e.episodes}
+            row |= {**e.columns, "episodes": e.episodes}
             rows += [row] if e.episodes else []
     return rows
 
