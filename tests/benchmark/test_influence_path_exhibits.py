@@ -61,6 +61,28 @@ def test_whatever_learns_is_trained_once_on_movielens_1m(name):
         assert (kind.learn is not Agent.learn) == (entry.train_seed is not None), entry.label
 
 
+def test_studies_of_the_papers_lastfm_judge_every_third_user():
+    for variant, found in (("clean", (1, 300)), ("paper", (3, None))):
+        for suite in studies.get("influence-path-masks", "lastfm-2k", variant).suites.values():
+            assert (suite.every, suite.tasks) == found
+    assert next(iter(studies.get("influence-path-masks", "ml-1m").suites.values())).every == 12
+    # what is searched is searched on everybody
+    search = studies.get("influence-path-search", "lastfm-2k", "paper").suites["all"]
+    assert (search.every, search.tasks) == (1, None)
+
+
+def test_those_whom_the_studies_judge_live_in_the_worlds_of_all(shared_data, monkeypatch):
+    monkeypatch.setenv("RECGYM_SHARED_DATA", str(shared_data))
+    for variant in ("clean", "paper"):
+        of_user, _ = worlds.parts(data.load("lastfm-2k", variant))
+        study = studies.get("influence-path-masks", "lastfm-2k", variant)
+        suite = next(iter(study.suites.values()))
+        judged = of_user[:: suite.every][: suite.tasks]
+        assert len(judged) in (299, 300)
+        share = (of_user == 0).mean()
+        assert (judged == 0).mean() == pytest.approx(share, abs=0.05), variant
+
+
 def test_paths_in_graphs_with_and_without_repeats(tmp_path):
     study = studies.get("influence-path-graphs", "synthetic")
     few = {n: replace(s, seeds=(0,), tasks=40, prepare=None) for n, s in study.suites.items()}

@@ -26,6 +26,11 @@ CANDIDATES = (10, 20, 30, 40, 50)
 W_T = (0.0, 0.25, 0.5, 0.75, 1.0, 2.0, 4.0, 8.0)
 TASKS = 300
 """Users that each seed judges, the first ones, where the bench judges all: 1,500 episodes."""
+SPREAD: Mapping[tuple[str, str], int] = {("lastfm-2k", "paper"): 3}
+"""By data set and variant: each so many-th user instead, where the first ones are not like all.
+
+In the paper's variant of Last.fm 260 of the first 300 are of the smaller of its two worlds.
+"""
 STRONG = ("sasrec", "caser", "gru4rec", OURS)
 JUMP = Entry("jump", "jump")  # in every table: what its success is worth
 JUDGES = ("bert4rec", "sasrec", "gru4rec", "caser")
@@ -70,8 +75,16 @@ def _dataset(base: Suite) -> str:
 def _part(base: Suite, name: str, entries: Iterable[Entry], **env: Any) -> Suite:
     """The base suite with other agents, in an environment with other arguments."""
     env_kwargs = {**base.env_kwargs, **env}
-    tasks = TASKS if base.every == 1 else None
-    return replace(base, name=name, entries=tuple(entries), env_kwargs=env_kwargs, tasks=tasks)
+    variant = str(base.env_kwargs.get("variant", "clean"))
+    every = SPREAD.get((_dataset(base), variant), base.every)
+    return replace(
+        base,
+        name=name,
+        entries=tuple(entries),
+        env_kwargs=env_kwargs,
+        every=every,
+        tasks=TASKS if every == 1 else None,
+    )
 
 
 def masks(name: str, base: Suite) -> Study:
@@ -250,7 +263,7 @@ def search(name: str, base: Suite) -> Study:
                 entries.append(Entry(label, "irn", {**config, "gap": gap}, train_seed=0))
                 levels[label] = (setting, f"gap {gap}", float(value))
     part = _part(base, name, [*entries, JUMP])
-    part = replace(part, seeds=(0,), split="validation", tasks=base.tasks)
+    part = replace(part, seeds=(0,), split="validation", tasks=base.tasks, every=base.every)
     return Study(name, "Search", "value", {"all": part}, ("return", "IoI"), levels)
 
 
