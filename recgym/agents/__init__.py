@@ -23,7 +23,7 @@ _BY_PROBLEM: dict[str, dict[str, str]] = {
         "ipg": "recgym.agents.influence_path.ipg:IPG",
         "irn": "recgym.agents.influence_path.irn:IRNAgent",
         "lookahead": "recgym.agents.influence_path.lookahead:Lookahead",
-        "random_candidates": "recgym.agents.influence_path.candidates:RandomCandidates",
+        "random_candidates": "recgym.agents.influence_path.random_candidates:RandomCandidates",
         "maskable_ppo": "recgym.agents.influence_path.maskable_ppo:MaskablePPOAgent",
         "ppo": "recgym.agents.influence_path.ppo:PPOAgent",
         "dqn": "recgym.agents.influence_path.dqn:DQNAgent",

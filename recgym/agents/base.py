@@ -88,6 +88,15 @@ def at_least(config: Any, least: int, *names: str) -> None:
             raise AgentError(f"{name} must be at least {least}, got {getattr(config, name)}.")
 
 
+def some_items(k: int, n_items: int) -> None:
+    """
+    Raises:
+        AgentError: ``k`` is not a number of items that a catalogue of ``n_items`` has.
+    """
+    if not 1 <= k <= n_items:
+        raise AgentError(f"k must be in 1..{n_items} (the items), got {k}.")
+
+
 def steps_to_learn(total_timesteps: int | None, usual: int) -> int:
     """``total_timesteps``, or what is usual where it is None.
 
@@ -273,15 +282,23 @@ def _some(keys: Iterable[Any]) -> str:
 def _fitting(key: str, value: np.ndarray, space: Any) -> np.ndarray:
     """(B, ...) of one entry of an observation, which its space of single ones can hold."""
     shape = space.shape or ()
+    if value.ndim == 0:
+        raise AgentError(f"observation[{key!r}] is a single value among batches of observations.")
     if value.size != len(value) * int(np.prod(shape)):
         raise AgentError(
             f"observation[{key!r}] has rows of shape {value.shape[1:]}, in the agent's world it is "
             f"{shape}. Give it observations of the environment that it was made for."
         )
+    if not len(value):
+        raise AgentError(f"observation[{key!r}] has no rows. Give at least one observation.")
     value = value.reshape(len(value), *shape)
-    if key == "steps_left":  # agents may play another horizon than the one they were made for
-        return value
+    counts = np.issubdtype(space.dtype, np.integer)
+    if value.dtype.kind not in ("biu" if counts else "biuf"):
+        what = "whole numbers" if counts else "numbers"
+        raise AgentError(f"observation[{key!r}] must hold {what}, got {value.dtype}.")
     low, high = _range(space)
+    if key == "steps_left":  # agents may play another horizon than the one they were made for
+        low, high = 0, np.inf
     if value.size and not (low <= value.min() and value.max() <= high):
         raise AgentError(
             f"observation[{key!r}] must be in {low:g}..{high:g}, got {value.min()}..{value.max()}."

@@ -72,6 +72,8 @@ def _is_users(error: Exception) -> bool:
         ("recgym.models.store", "StoreError"),
         ("gymnasium.error", "DependencyNotInstalled"),
     )
+    if isinstance(error, FloatingPointError):  # a training that went astray, its rate named
+        return True
     loaded = [getattr(sys.modules.get(module), name, None) for module, name in kinds]
     return isinstance(error, tuple(kind for kind in loaded if kind is not None))
 

@@ -92,11 +92,12 @@ def segments(
     seed: int,
     shares: tuple[float, float] = (0.9, 0.1),
     keep_short: bool = False,
+    least: int = 2,
 ) -> tuple[Segments, Segments]:
     """Cut each history into segments of random length and split them into (train, validation).
 
     Lengths are uniform in [shortest, longest]; a remainder shorter than ``shortest`` is dropped.
-    So is a history as short, unless ``keep_short``: then it is a segment, if it has two items.
+    So is a history as short, unless ``keep_short``: then it is one, if it has ``least`` items.
     """
     if not 2 <= shortest <= longest:
         raise DataError(f"segments: need 2 <= shortest <= longest, got {shortest}, {longest}.")
@@ -109,7 +110,7 @@ def segments(
     stops = np.minimum(stops, counts[:, None])
     kept = stops - starts >= shortest
     if keep_short:
-        kept[:, 0] |= (counts >= 2) & (counts < shortest)
+        kept[:, 0] |= (counts >= least) & (counts < shortest)
     users, columns = np.nonzero(kept)
     base = log.offsets[users]
     pieces = (

@@ -67,11 +67,13 @@ def refuse_the_user(
     error: type[ValueError] = ValueError,
     *,
     read: Callable[[str, InteractionLog], Scorer] = scorer,
+    setting: str = "backbone",
 ) -> None:
     """Raise ``error`` if a backbone scores as this simulated user does: agents must not read it.
 
     Judged by scores, so that equal networks or counts are found under any name. Of pools, each
-    model is held against each of the user's. ``read`` is how the agent reads a name.
+    model is held against each of the user's. ``read`` is how the agent reads a name, ``setting``
+    where it was given.
     """
     users = np.arange(min(8, log.n_users))
     histories = windows(log, log.offsets[1:][:8], users, 50)
@@ -80,8 +82,8 @@ def refuse_the_user(
         mine = read(each, log)(histories, users)
         if any(np.allclose(mine, own, atol=1e-3) for own in hers):
             raise error(
-                f"Backbone {each!r} is this environment's simulated user itself, or part of it. "
-                "Choose another backbone or another evaluator."
+                f"{setting}: {each!r} is this environment's simulated user itself, or part of it. "
+                f"Choose another {setting} or another evaluator."
             )
 
 

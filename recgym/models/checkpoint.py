@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from torch import Tensor
 from recgym.models import store
 
 FILE = "checkpoint.safetensors"
+
+Record = TypeVar("Record")
 
 
 def identity(*parts: Any) -> str:
@@ -43,11 +46,17 @@ class Checkpoint:
             tensors |= {f"{group}/{name}": tensor for name, tensor in members.items()}
         store.write_tensors(self.path, tensors)
 
-    def load(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
-        """(record, groups) as they were saved; a group of no tensors is absent.
+    def load(
+        self, kind: type[Record], groups: tuple[str, ...]
+    ) -> tuple[Record, dict[str, dict[str, Tensor]]]:
+        """(record, groups) as they were saved.
+
+        Args:
+            kind: the dataclass of the record.
+            groups: names of the groups that there must be; others, without tensors, are absent.
 
         Raises:
-            StoreError: a damaged file, or the checkpoint of another training.
+            StoreError: a damaged file, one of another version, or of another training.
         """
         try:
             tensors = store.read_tensors(self.path)
@@ -57,20 +66,27 @@ class Checkpoint:
             text = json.loads(bytes(tensors.pop("record").tolist()))
             found, record = text["identity"], text["record"]
         except (KeyError, TypeError, ValueError):
-            raise store.StoreError(
-                f"{self.path} is not a checkpoint of this version: no record. "
-                "Delete it to start anew."
-            ) from None
+            raise self._foreign("it has no record") from None
         if found != self.identity:
             raise store.StoreError(
                 f"{self.path} belongs to a training with another log, model or settings. "
                 "Choose another folder, or delete it to start anew."
             )
-        groups: dict[str, dict[str, Tensor]] = {}
+        found_groups: dict[str, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
-            group, name = key.split("/", 1)
-            groups.setdefault(group, {})[name] = tensor
-        return record, groups
+            group, _, name = key.partition("/")
+            found_groups.setdefault(group, {})[name] = tensor
+        if missing := [group for group in groups if group not in found_groups]:
+            raise self._foreign(f"it lacks {', '.join(missing)}")
+        wanted = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+        if not isinstance(record, dict) or record.keys() != wanted:
+            raise self._foreign(f"its record does not hold {', '.join(sorted(wanted))}")
+        return kind(**record), found_groups
+
+    def _foreign(self, why: str) -> store.StoreError:
+        return store.StoreError(
+            f"{self.path} is not a checkpoint of this version: {why}. Delete it to start anew."
+        )
 
 
 def moments(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

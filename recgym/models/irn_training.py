@@ -122,8 +122,8 @@ def fit_irn(
             parts = log.fingerprint, config.to_dict(), training.to_dict(), seed
             saved = Checkpoint(checkpoint, identity("irn", *parts))
         if saved is not None and saved.exists():
-            record, groups = saved.load()
-            progress, best = IRNProgress(**record), groups["best"]
+            progress, groups = saved.load(IRNProgress, ("weights", "best", "optimiser"))
+            best = groups["best"]
             network.load_state_dict(groups["weights"])
             restore_moments(optimiser, groups["optimiser"])
             schedule.load_state_dict(progress.schedule)
@@ -169,7 +169,10 @@ def _pieces(
 ) -> tuple[Segments, Segments]:
     """(train, validation), of a log without each user's last item."""
     longest = min(training.longest, config.length)
-    return segments(log, training.shortest, longest, seed=seed, keep_short=training.keep_short)
+    least = 2 if training.objective_in_loss else 3  # so that something is left to predict
+    return segments(
+        log, training.shortest, longest, seed=seed, keep_short=training.keep_short, least=least
+    )
 
 
 def _epoch(

@@ -86,10 +86,12 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """
     Raises:
-        StoreError: as :func:`read_tensors`, and for numbers that are not finite.
+        StoreError: as :func:`read_tensors`, and for numbers that are not finite or not floats.
     """
     tensors = read_tensors(path)
     for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise StoreError(f"{path}: {name!r} holds {tensor.dtype}, no weights. Save them again.")
         if not bool(torch.isfinite(tensor).all()):
             raise StoreError(f"{path}: {name!r} holds numbers that are not finite. Train again.")
     return tensors

@@ -137,8 +137,8 @@ def fit(
         parts = log.fingerprint, model, network.config.to_dict(), asdict(config)
         saved = Checkpoint(checkpoint, identity(*parts))
     if saved is not None and saved.exists():
-        record, groups = saved.load()
-        progress, best = Progress(**record), groups["best"]
+        progress, groups = saved.load(Progress, ("weights", "best", "generator"))
+        best = groups["best"]
         network.load_state_dict(groups["weights"])
         generator.set_state(groups["generator"]["state"])
         restore_moments(optimiser, groups.get("optimiser", {}))

@@ -17,7 +17,7 @@ from gymnasium import spaces
 from recgym.data.log import InteractionLog
 from recgym.envs.influence_path.objectives import aim, members
 from recgym.evaluators import backbones
-from recgym.evaluators.best import best
+from recgym.evaluators.top_k import best
 from recgym.wrappers.base import SingleFace, VectorFace, View, check_choice
 
 FEATURES = (

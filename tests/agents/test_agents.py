@@ -12,7 +12,7 @@ import recgym  # noqa: F401
 from recgym import agents, data
 from recgym.agents.base import AgentError
 from recgym.evaluators import backbones, recipes
-from recgym.evaluators.best import best_first
+from recgym.evaluators.top_k import best_first
 from recgym.models.item2vec import item2vec
 from recgym.models.store import StoreError
 
@@ -178,6 +178,11 @@ class TestRec2Inf:
         (lambda o: {**o, "objective_set": o["action_mask"]}, r"holds besides objective_set\. Give"),
         (lambda o: dict.fromkeys(range(9), o), "lacks action_mask, .* besides 0, 1, .* and 4 more"),
         (lambda o: o["history"], "an observation is a dict of action_mask, .*, got ndarray"),
+        (lambda o: {**o, "history": o["history"] + 0.7}, "'history'.* whole numbers, got float64"),
+        (lambda o: {**o, "user": o["user"].astype(str)}, "'user'.* whole numbers, got <U"),
+        (lambda o: {**o, "user": None}, r"'user'\] is a single value among batches"),
+        (lambda o: {**o, "steps_left": o["steps_left"] - 99}, r"'steps_left'\] must be in 0\.\.inf"),
+        (lambda o: {k: np.stack([v])[:0] for k, v in o.items()}, "no rows. Give at least one"),
     ],
 )
 def test_observations_of_another_world(world, change, words):

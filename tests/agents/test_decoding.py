@@ -22,7 +22,7 @@ def world(seed=0):
     return lambda rows, histories, ahead: table[rows, histories[:, -2], histories[:, -1], ahead]
 
 
-def log_probability(score, row, history, path, legal, objective, left):
+def log_probability(score, row, history, path, legal, ends, left):
     total, history, legal = 0.0, list(history), legal.copy()
     for step, item in enumerate(path):
         logits = score(np.array([row]), np.array([history]), step)[0]
@@ -30,7 +30,7 @@ def log_probability(score, row, history, path, legal, objective, left):
         total += logits[item] - np.log(np.exp(logits).sum())
         legal[item] = False
         history = [*history[1:], item]
-        if item == objective or step + 1 == left:
+        if ends[item] or step + 1 == left:
             return total, path[: step + 1]
     return total, path
 
@@ -40,11 +40,12 @@ def test_a_wide_beam_finds_the_likeliest_path():
     history = rng.integers(0, N + 1, (B, L))
     legal = rng.random((B, N)) < 0.8
     legal[:, :3] = True
-    objective, left = rng.integers(0, 3, B), np.array([1, 2, 3, 9, 9, 9])
-    found = decoding.beam(score, history, legal, objective, left, beams=N**3, depth=3)
+    ends, left = np.eye(N, dtype=bool)[rng.integers(0, 3, B)], np.array([1, 2, 3, 9, 9, 9])
+    ends[4:, 2:4] = True  # objectives of two and three items
+    found = decoding.beam(score, history, legal, ends, left, beams=N**3, depth=3)
     for row in range(B):
         paths = permutations(np.flatnonzero(legal[row]).tolist(), 3)
-        case = (legal[row], objective[row], left[row])
+        case = (legal[row], ends[row], left[row])
         best = max(log_probability(score, row, history[row], path, *case) for path in paths)
         assert found[row] == best[1][0]
 
@@ -54,14 +55,14 @@ def test_a_beam_of_one_is_greedy():
     history, legal = rng.integers(0, N + 1, (B, L)), np.ones((B, N), dtype=bool)
     greedy = score(np.arange(B), history, 0).argmax(axis=1)
     left = np.full(B, 9)
-    assert np.array_equal(decoding.beam(score, history, legal, greedy, left, 1, 3), greedy)
-    other = (greedy + 1) % N
-    assert np.array_equal(decoding.beam(score, history, legal, other, left, 1, 3), greedy)
+    for objective in (greedy, (greedy + 1) % N):
+        ends = np.eye(N, dtype=bool)[objective]
+        assert np.array_equal(decoding.beam(score, history, legal, ends, left, 1, 3), greedy)
 
 
 def test_a_beam_takes_the_only_legal_item():
     legal = np.eye(N, dtype=bool)[np.arange(B) % N]
-    left, none = np.full(B, 9), np.full(B, -1)
+    left, none = np.full(B, 9), np.zeros((B, N), dtype=bool)
     history = np.zeros((B, L), dtype=int)
     found = decoding.beam(world(), history, legal, none, left, beams=4, depth=3)
     assert np.array_equal(found, np.arange(B) % N)

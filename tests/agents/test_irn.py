@@ -10,7 +10,7 @@ import torch
 import recgym  # noqa: F401
 from recgym import agents
 from recgym.agents.base import AgentError
-from recgym.evaluators.best import best_first
+from recgym.evaluators.top_k import best_first
 from recgym.models.store import StoreError
 
 ID = "recgym/InfluencePath-v0"
@@ -133,6 +133,15 @@ def test_what_this_world_does_not_have(trained, world, key):
         trained.predict(wrong)
 
 
+def test_more_steps_than_its_input_has_places(trained, world):
+    observation, _ = world.reset(seed=0)
+    left = np.full_like(observation["steps_left"], 59)
+    with pytest.raises(AgentError, match=r"steps_left is 59, but of 30 tokens .* at most 28"):
+        trained.predict({**observation, "steps_left": left})
+    with pytest.raises(AgentError, match=r"'steps_left'\] is a single value among batches"):
+        trained.predict({**observation, "steps_left": 5})
+
+
 def test_an_observation_of_another_world(trained):
     observation, _ = gym.make("recgym/InfluencePathTiny-v0").reset(seed=0)
     with pytest.raises(AgentError, match="in the agent's world it is"):
@@ -176,7 +185,7 @@ class TestFiles:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"k": 0}, "k must be in 1..500"),
+        ({"k": 0}, "k must be at least 1"),
         ({"nearest": True, "k": 501}, "k must be in 1..500"),
         ({"gap": -1}, r"gap must be .* 0..58"),
         ({"gap": 59}, r"gap must be .* 0..58"),

@@ -105,16 +105,17 @@ def test_segments_are_disjoint_and_consecutive(seed, shortest, longest):
 
 
 @seeds
-def test_short_histories_can_be_segments_of_their_own(seed):
+@pytest.mark.parametrize("least", [2, 3])
+def test_short_histories_can_be_segments_of_their_own(seed, least):
     log = random_log(seed)
 
     def pieces(keep_short):
-        parts = data.segments(log, 20, 60, seed=seed, keep_short=keep_short)
+        parts = data.segments(log, 20, 60, seed=seed, keep_short=keep_short, least=least)
         rows = (np.stack([p.user, p.start, p.stop], axis=1).tolist() for p in parts)
         return {tuple(row) for part in rows for row in part}
 
     plain, kept, count = pieces(False), pieces(True), np.diff(log.offsets)
-    short = np.flatnonzero((count >= 2) & (count < 20))
+    short = np.flatnonzero((count >= least) & (count < 20))
     assert kept - plain == {(u, log.offsets[u], log.offsets[u + 1]) for u in short.tolist()}
     assert plain <= kept
 

@@ -271,6 +271,22 @@ def test_users_without_a_training_segment_keep_the_vector_they_started_from():
     assert "keep_short" not in training.to_dict()  # digests of trainings before it stay
 
 
+def test_short_histories_teach_without_their_objective_too():
+    log = data.InteractionLog.from_columns(
+        "short",
+        np.r_[np.repeat(np.arange(50), 3), np.repeat(np.arange(50, 60), 30)],
+        np.random.default_rng(0).integers(0, 40, 450),
+        item_ids=np.arange(40),
+    )
+    config = IRNConfig(n_items=log.n_items, n_users=log.n_users, width=8, layers=1)
+    settings = {"epochs": 1, "batch": 8, "keep_short": True, "objective_in_loss": False}
+    _, record = fit_irn(log, config, IRNTraining(**settings), 0)  # histories of 2 have no target
+    assert np.isfinite(record.best)
+    trained = trained_users(log, config, IRNTraining(**settings), 0)
+    assert not trained[:50].any()
+    assert trained_users(log, config, IRNTraining(keep_short=True), 0)[:50].any()
+
+
 def test_what_cannot_be_trained_is_refused():
     log = data.load("synthetic")
     config = IRNConfig(n_items=log.n_items, n_users=log.n_users, width=8)

@@ -1,5 +1,6 @@
 """The training loop: reproducible, resumable to the same result, refusing foreign files."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -99,6 +100,20 @@ def test_foreign_checkpoint_is_refused(log, tmp_path):
     fit(log, "sasrec", SHAPE, CONFIG, checkpoint=tmp_path)
     with pytest.raises(store.StoreError, match="another log, model or settings"):
         fit(log, "sasrec", SHAPE, replace(CONFIG, seed=9), checkpoint=tmp_path)
+    file = tmp_path / "checkpoint.safetensors"
+    whole = store.read_tensors(file)
+    for lost in ("weights", "best", "generator"):
+        left = {name: t for name, t in whole.items() if not name.startswith(f"{lost}/")}
+        store.write_tensors(file, left)
+        with pytest.raises(store.StoreError, match=f"it lacks {lost}. Delete it to start anew"):
+            fit(log, "sasrec", SHAPE, CONFIG, checkpoint=tmp_path)
+    text = json.loads(bytes(whole["record"].tolist()))
+    for record in ({**text["record"], "mood": 1}, {}, []):
+        changed = json.dumps({**text, "record": record}).encode()
+        tensor = torch.frombuffer(bytearray(changed), dtype=torch.uint8)
+        store.write_tensors(file, {**whole, "record": tensor})
+        with pytest.raises(store.StoreError, match="its record does not hold best, "):
+            fit(log, "sasrec", SHAPE, CONFIG, checkpoint=tmp_path)
     (tmp_path / "checkpoint.safetensors").write_bytes(b"not safetensors")
     with pytest.raises(store.StoreError, match=r"checkpoint\.safetensors"):
         fit(log, "sasrec", SHAPE, CONFIG, checkpoint=tmp_path)

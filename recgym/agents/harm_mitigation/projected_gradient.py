@@ -14,8 +14,8 @@ import numpy as np
 from recgym.agents.base import AgentConfig, AgentError
 from recgym.agents.harm_mitigation.stationary_agent import StationaryAgent
 from recgym.evaluators import choice
-from recgym.evaluators.best import best
 from recgym.evaluators.choice import ChoiceModel, PolicyFamily
+from recgym.evaluators.top_k import best
 
 NUMBERS = 3_000_000  # of the largest temporary array of one block of users
 CANDIDATES = 128, 32  # pure policies that are tried as starts: at most, and of any catalogue

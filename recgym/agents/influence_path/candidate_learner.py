@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from recgym.agents.base import AgentError, at_least
-from recgym.agents.influence_path.candidates import CandidateConfig, RandomCandidates
+from recgym.agents.influence_path.random_candidates import CandidateConfig, RandomCandidates
 from recgym.agents.sb3.learner import PolicyLearner
 from recgym.envs.influence_path.dynamics import InfluencePath
 from recgym.wrappers.base import VectorFace

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from recgym.evaluators.best import best_first
+from recgym.evaluators.top_k import best_first
 
 Score = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 """(rows (R,), histories (R, L), steps that these have grown by) → logits (R, N)."""
@@ -22,7 +22,7 @@ def beam(
     score: Score,
     history: np.ndarray,
     legal: np.ndarray,
-    objective: np.ndarray,
+    ends: np.ndarray,
     steps_left: np.ndarray,
     beams: int,
     depth: int,
@@ -30,13 +30,13 @@ def beam(
     """(B,) int64: the first item of the likeliest path of ``depth`` items.
 
     The log-probabilities of a path's items, each normalised over the legal ones, are summed. A
-    path ends early at the objective or with the last step.
+    path ends early at an item of the objective or with the last step.
 
     Args:
         score: the model.
         history: (B, L) int64.
         legal: (B, N) bool.
-        objective: (B,) int64.
+        ends: (B, N) bool, items that make the objective.
         steps_left: (B,) int64.
         beams: paths kept at each step.
         depth: steps looked ahead.
@@ -50,7 +50,7 @@ def beam(
     histories = _append(history[:, None].repeat(width, axis=1), first)
     allowed = legal[:, None].repeat(width, axis=1)  # (B, W, N)
     np.put_along_axis(allowed, first[:, :, None], False, axis=2)
-    over = first == objective[:, None]
+    over = np.take_along_axis(ends, first, axis=1)
     for step in range(1, depth):
         over |= (steps_left <= step)[:, None] | ~np.isfinite(total)
         if over.all():
@@ -70,7 +70,7 @@ def beam(
         allowed = allowed[rows[:, None], parent]
         going = np.nonzero(~ended)
         allowed[(*going, item[going])] = False
-        over = ended | (item == objective[:, None])
+        over = ended | np.take_along_axis(ends, item, axis=1)
     return first[:, 0]
 
 

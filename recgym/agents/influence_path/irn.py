@@ -16,14 +16,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from recgym.agents.base import Agent, AgentConfig, AgentError, at_least
+from recgym.agents.base import Agent, AgentConfig, AgentError, at_least, some_items
 from recgym.agents.influence_path import decoding
 from recgym.agents.influence_path.rec2inf import nearest_first
 from recgym.data.log import DataError
 from recgym.envs.influence_path.dynamics import InfluencePath
-from recgym.envs.influence_path.objectives import final_offer
+from recgym.envs.influence_path.objectives import final_offer, members
 from recgym.evaluators import backbones
-from recgym.evaluators.best import best_first, moved_up
+from recgym.evaluators.top_k import best_first, moved_up
 
 WEIGHTS = "weights.safetensors"
 CHUNK = 128  # rows per forward pass
@@ -103,8 +103,8 @@ class IRNAgent(Agent):
         from recgym.models.irn_training import IRNTraining
 
         c, log = self.config, self.problem.log
-        if c.k < 1 or (c.nearest and c.k > log.n_items):
-            raise AgentError(f"k must be in 1..{log.n_items} (the items), got {c.k}.")
+        if c.nearest:
+            some_items(c.k, log.n_items)
         if c.nearest and c.decoding != "greedy":
             raise AgentError(f"nearest goes with greedy decoding, not {c.decoding!r}.")
         if not 0 < c.temperature < np.inf:
@@ -119,7 +119,7 @@ class IRNAgent(Agent):
             raise AgentError(
                 f"shortest ({c.shortest}) must be at most length ({c.length}), an input's tokens."
             )
-        at_least(c, 1, "beams", "depth")
+        at_least(c, 1, "k", "beams", "depth")
         longest_gap = c.length - 2  # an item and the objective remain
         gap = self.problem.params.horizon if c.gap == "left" else c.gap
         if not isinstance(gap, int | np.integer) or not 0 <= gap <= longest_gap:
@@ -201,13 +201,13 @@ class IRNAgent(Agent):
         legal, everyone = observation["action_mask"] > 0, np.arange(len(objective))
 
         def score(rows: np.ndarray, histories: np.ndarray, ahead: int) -> np.ndarray:
-            left = steps_left[rows] - ahead
-            gap = left if c.gap == "left" else np.full_like(left, c.gap)
+            gap = self._gap(steps_left[rows] - ahead)
             return self.scores(histories, objective[rows], observation["user"][rows], gap)
 
         scores = np.where(legal, score(everyone, history, 0), -np.inf)
         if c.decoding == "beam":
-            action = decoding.beam(score, history, legal, objective, steps_left, c.beams, c.depth)
+            ends = members(observation)
+            action = decoding.beam(score, history, legal, ends, steps_left, c.beams, c.depth)
         elif c.decoding == "sampled":
             action = decoding.sample(scores, c.temperature, self.rng)
         elif c.nearest:
@@ -220,8 +220,7 @@ class IRNAgent(Agent):
 
     def preferences(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         """(B, N) finite: what greedy decoding would recommend first has the most (Table IV)."""
-        c, left = self.config, observation["steps_left"]
-        gap = left if c.gap == "left" else np.full_like(left, c.gap)
+        c, gap = self.config, self._gap(observation["steps_left"])
         history, objective, user = (observation[k] for k in ("history", "objective", "user"))
         scores = self.scores(history, objective, user, gap)
         scores = np.where(observation["action_mask"] > 0, scores, -np.inf)
@@ -229,6 +228,18 @@ class IRNAgent(Agent):
         if c.nearest:
             order = nearest_first(scores, c.k, self.vectors, observation)
         return moved_up(scores, order)
+
+    def _gap(self, steps_left: np.ndarray) -> np.ndarray:
+        """(B,) places between the path and the objective."""
+        c = self.config
+        if c.gap != "left":
+            return np.full_like(steps_left, c.gap)
+        if steps_left.max() > c.length - 2:
+            raise AgentError(
+                f"steps_left is {steps_left.max()}, but of {c.length} tokens (length) at most "
+                f"{c.length - 2} are a gap. Make the agent with more."
+            )
+        return steps_left
 
     def scores(
         self, history: np.ndarray, objective: np.ndarray, user: np.ndarray, gap: np.ndarray

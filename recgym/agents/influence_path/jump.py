@@ -6,7 +6,7 @@ import numpy as np
 
 from recgym.agents.influence_path.popularity import PopularityAgent
 from recgym.envs.influence_path.objectives import aim
-from recgym.evaluators.best import moved_up
+from recgym.evaluators.top_k import moved_up
 
 
 class JumpAgent(PopularityAgent):

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from recgym.agents.base import Agent, AgentConfig, AgentError
+from recgym.agents.base import Agent, AgentConfig, AgentError, some_items
 from recgym.envs.influence_path.dynamics import InfluencePath
 from recgym.envs.influence_path.objectives import aim, final_offer, members
 from recgym.envs.influence_path.rewards import log_acceptance
-from recgym.evaluators.best import best_first
 from recgym.evaluators.sequence import SequenceEvaluator
+from recgym.evaluators.top_k import best_first
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,7 @@ class Lookahead(Agent):
 
     def __init__(self, env: Any, config: LookaheadConfig | None = None):
         super().__init__(env, config)
-        if not 1 <= self.config.k <= self.problem.log.n_items:
-            raise AgentError(
-                f"k must be in 1..{self.problem.log.n_items} (the items), got {self.config.k}."
-            )
-
+        some_items(self.config.k, self.problem.log.n_items)
         self.user = self.user_model()
         shown, read = self.problem.params.history_length, self.user.length
         if shown < read:

@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from recgym.agents.base import Agent, AgentConfig, AgentError, at_least
+from recgym.agents.base import Agent, AgentConfig, AgentError, at_least, some_items
 from recgym.data.log import InteractionLog
 from recgym.envs.influence_path.dynamics import InfluencePath
 from recgym.envs.influence_path.objectives import final_offer, squared_distance
 from recgym.evaluators import backbones
-from recgym.evaluators.best import best_first, moved_up
+from recgym.evaluators.top_k import best_first, moved_up
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ class Rec2Inf(Agent):
     def __init__(self, env: Any, config: Rec2InfConfig | None = None):
         super().__init__(env, config)
         log = self.problem.log
-        if not 1 <= self.config.k <= log.n_items:
-            raise AgentError(f"k must be in 1..{log.n_items} (the items), got {self.config.k}.")
+        some_items(self.config.k, log.n_items)
         at_least(self.config, 0, "item2vec_epochs")
         if self.config.distance == "genre" and not log.genre_names:
             raise AgentError(f'{log.name} has no genres. Use distance="embedding".')

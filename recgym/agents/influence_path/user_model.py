@@ -31,6 +31,11 @@ def own_user(name: str, problem: InfluencePath) -> SequenceEvaluator:
     except ValueError as error:
         raise AgentError(f"user: {error}") from error
     backbones.refuse_the_user(
-        name, problem.log, problem.evaluator, AgentError, read=backbones.user_scorer
+        name,
+        problem.log,
+        problem.evaluator,
+        AgentError,
+        read=backbones.user_scorer,
+        setting="user",
     )
     return user
