@@ -213,12 +213,14 @@ def conditioning(place: Place) -> Exhibit:
 
     vectors = backbones.item_vectors(place.log)
     place.need(["bert4rec"])
-    entries = {name: suites.irn(place.name, name, **config) for name, config in TRAININGS.items()}
+    searched = suites.SEARCHED.get(place.name, {})
+    trainings = {**TRAININGS, **{kind.rstrip(", "): config for kind, config in searched.items()}}
+    entries = {name: suites.irn(place.name, name, **config) for name, config in trainings.items()}
     seeds = place.training_seeds(entries["ours"])
     rows = []
     for number, (training, entry) in enumerate(entries.items()):
         for seed in seeds:
-            place.tell("conditioning", f"{training}, seed {seed}", (number + seed / 5) / 3)
+            place.tell("conditioning", f"{training}, seed {seed}", (number + seed / 5) / len(entries))
             agent = place.agent(entry, seed)
             for drawn, tasks in _conditioned(place, seed).items():
                 found: dict[int, list[np.ndarray]] = {}
