@@ -220,7 +220,8 @@ def conditioning(place: Place) -> Exhibit:
     rows = []
     for number, (training, entry) in enumerate(entries.items()):
         for seed in seeds:
-            place.tell("conditioning", f"{training}, seed {seed}", (number + seed / 5) / len(entries))
+            done = (number + seed / len(SEEDS)) / len(entries)
+            place.tell("conditioning", f"{training}, seed {seed}", done)
             agent = place.agent(entry, seed)
             for drawn, tasks in _conditioned(place, seed).items():
                 found: dict[int, list[np.ndarray]] = {}
