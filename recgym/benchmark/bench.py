@@ -99,7 +99,8 @@ def bench_all(
         todo = [run for run in runs if run[0].path(run[1]) not in done | given_up.keys()]
         for folder in {folder: None for _, folder in todo}:
             if (prepare := suites[folder].prepare) is not None:
-                prepare(suites[folder], on_prepare or (lambda what, stage, share: None))
+                hear = on_prepare or (lambda what, stage, share: None)
+                prepare(suites[folder], hear, jobs or os.cpu_count() or 1)
         minutes = {folder: suite.minutes for folder, suite in suites.items()}
         result = _all(_by_training(todo), minutes, jobs, executor, tell)
     stopped = (*given_up.values(), *result.over)

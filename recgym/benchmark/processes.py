@@ -48,7 +48,7 @@ class ProcessPerTask(Executor):
         if jobs < 1:
             raise ValueError(f"jobs must be at least 1, got {jobs}")
         self._threads = ThreadPoolExecutor(jobs, thread_name_prefix="recgym-run")
-        self._context = _context()
+        self._context = context()
         self._lock = threading.Lock()
         self._running: set[BaseProcess] = set()
         self._stopped = False
@@ -115,12 +115,13 @@ class ProcessPerTask(Executor):
         return result
 
 
-def _context() -> Any:
+def context() -> Any:
+    """How processes are started: where the system can, from a server that has imported much."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOADED))
-    return context
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(list(PRELOADED))
+    return found
 
 
 @contextmanager

@@ -70,10 +70,11 @@ class Suite:
     minutes: float | None = None
     """Time that a run may take on this machine; one that takes longer is stopped, and its table
     says so. It holds where the bench has processes of its own."""
-    prepare: Callable[[Suite, Callable[[str, str, float], None]], None] | None = None
+    prepare: Callable[[Suite, Callable[[str, str, float], None], int], None] | None = None
     """Makes what all runs need, e.g. trains their models where that was not done yet.
 
-    It is given the suite and a function to call with what is made, the stage and the share done.
+    It is given the suite, a function to call with what is made, the stage and the share done, and
+    how many processes it may have at a time.
     """
 
     def __post_init__(self) -> None:

@@ -23,6 +23,8 @@ CHEAP = (
     (PATHS, "vanilla[popularity]", "return", 2e-4),
     (PATHS, "rec2inf[cooccurrence, embedding]", "return", 2e-4),
     (PATHS, "ipg", "return", 2e-4),
+    (PATHS, "planner", "return", 0.02),
+    (PATHS, "irn[gap 0]", "return", 0.15),  # trained: other processors add up in another order
     (PATHS, "random", "return", 2e-4),
     (PATHS, "random_candidates", "return", 2e-4),
     ("influence-path/genre-ml-latest-small", "popularity", "return", 2e-4),

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recgym import agents, data
+from recgym import agents, data, evaluators
 from recgym.agents.base import Agent
 from recgym.benchmark import exhibits, runner, studies
-from recgym.benchmark.influence_path import paths, place, predictions, vectors, worlds
+from recgym.benchmark.influence_path import missing, paths, place, predictions, vectors, worlds
 from recgym.benchmark.influence_path import suite as suites
 from recgym.benchmark.influence_path.place import Place
 from recgym.benchmark.suites import Entry
@@ -81,6 +81,37 @@ def test_those_whom_the_studies_judge_live_in_the_worlds_of_all(shared_data, mon
         assert len(judged) in (299, 300)
         share = (of_user == 0).mean()
         assert (judged == 0).mean() == pytest.approx(share, abs=0.05), variant
+
+
+def test_models_that_are_missing_are_trained_side_by_side_as_alone(monkeypatch, tmp_path):
+    monkeypatch.setenv("RECGYM_CACHE", str(tmp_path / "both"))
+    log = data.load("synthetic").keep(np.arange(1_000))
+    heard = []
+    missing.train(["bpr", "transrec"], log, lambda *news: heard.append(news), jobs=2)
+    assert {what for what, _, _ in heard} == {f"{m} on {log.name}" for m in ("bpr", "transrec")}
+    assert max(share for _, _, share in heard) == 1.0
+    cards = [evaluators.find_trained(model, log)[1] for model in ("bpr", "transrec")]
+    heard.clear()
+    missing.train(["bpr", "transrec"], log, lambda *news: heard.append(news), jobs=2)
+    assert not heard
+    monkeypatch.setenv("RECGYM_CACHE", str(tmp_path / "alone"))
+    missing.train(["bpr"], log, lambda *news: None)
+    assert evaluators.find_trained("bpr", log)[1]["weights_sha256"] == cards[0]["weights_sha256"]
+
+
+def test_a_model_that_cannot_be_trained_says_why():
+    log = data.InteractionLog.from_columns("two", [0, 1], [0, 1], item_ids=np.arange(2))
+    with pytest.raises(data.DataError, match="two"):
+        missing.train(["bpr", "sasrec"], log, lambda *news: None, jobs=2)
+
+
+def test_a_suite_trains_what_its_agents_and_its_user_need(monkeypatch):
+    asked = []
+    monkeypatch.setattr(missing, "train", lambda models, log, tell, jobs: asked.append(models))
+    for dataset, user in (("synthetic", []), (None, ["bert4rec"])):
+        suite = suites.suite(dataset, quick=True)
+        suite.prepare(suite, lambda *news: None, 2)
+        assert asked.pop() == [*user, "sasrec"]
 
 
 def test_paths_in_graphs_with_and_without_repeats(tmp_path):

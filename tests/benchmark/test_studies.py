@@ -108,15 +108,15 @@ def test_a_matrix_says_who_was_made_with_the_judge(tmp_path):
 def test_a_bench_prepares_once_and_only_where_something_is_to_be_run(tmp_path):
     asked = []
 
-    def prepare(suite, tell):
-        asked.append(suite.name)
+    def prepare(suite, tell, jobs):
+        asked.append((suite.name, jobs))
         tell("a model", "validation", 0.5)
 
     heard = []
     suite = replace(SMALL, entries=(Entry("jump", "jump"),), prepare=prepare)
     bench(suite, tmp_path, jobs=1, on_prepare=lambda *what: heard.append(what))
     bench(suite, tmp_path, jobs=1)
-    assert asked == ["tiny"]
+    assert asked == [("tiny", 1)]
     assert heard == [("a model", "validation", 0.5)]
 
 

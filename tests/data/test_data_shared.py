@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -111,11 +109,17 @@ def test_lastfm_from_the_official_layout_equals_the_shared_one(shared_data, tmp_
 
 @pytest.mark.slow
 def test_a_bench_of_an_imported_official_folder(shared_data, tmp_path, monkeypatch):
-    """From the unpacked archive of Last.fm to the report of a bench, without the shared folder."""
-    import pandas as pd
+    """From the unpacked archive of Last.fm to the report, without the shared folder.
 
-    from recgym.benchmark import suites
-    from recgym.benchmark.bench import bench
+    By the command; models are small and trained for one epoch.
+    """
+    import pandas as pd
+    from typer.testing import CliRunner
+
+    from recgym.benchmark.influence_path import suite as suites
+    from recgym.benchmark.suites import Entry
+    from recgym.cli import app
+    from recgym.evaluators import recipes
 
     folder, official = shared_data / "lastfm-2k", tmp_path / "hetrec2011-lastfm-2k"
     official.mkdir()
@@ -136,14 +140,25 @@ def test_a_bench_of_an_imported_official_folder(shared_data, tmp_path, monkeypat
     data.import_path(official)
     assert data.load("lastfm-2k").fingerprint == shared
 
-    suite = suites.get("influence-path", dataset="lastfm-2k")
-    named = ("jump", "vanilla[popularity]", "rec2inf[cooccurrence, genre]", "pf2inf[dijkstra]")
-    entries = tuple(e for e in suite.entries if e.label in named)
-    suite = replace(suite, entries=entries, seeds=(0,), tasks=40)
-    suite = replace(suite, env_kwargs={**suite.env_kwargs, "evaluator": "markov"}, prepare=None)
-    result = bench(suite, tmp_path / "runs", jobs=1)
-    assert len(result.finished) == len(named)
-    assert not result.failed
+    small = recipes.Recipe({"width": 8, "layers": 1}, {"epochs": 1})
+    monkeypatch.setattr(recipes, "recipe", lambda model, dataset: small)
+    few = (
+        suites.irn("lastfm-2k", "irn[gap left]", width=8, heads=2, layers=1, epochs=1),
+        suites.rec2inf("sasrec", "genre", True),
+        Entry("planner", "planner"),
+        Entry("lookahead", "lookahead"),
+        Entry("pf2inf[dijkstra]", "pf2inf"),
+        Entry("jump", "jump"),
+    )
+    monkeypatch.setattr(suites, "quick_methods", lambda: few)
+    words = ["bench", "influence-path", "--dataset", "lastfm-2k", "--quick", "--jobs", "1"]
+    result = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "runs")])
+    assert result.exit_code == 0, result.output
+    assert not list((tmp_path / "runs").glob("*.error.txt"))
+    for entry in few:
+        assert entry.label in result.output
+    again = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "runs")])
+    assert again.output.count("done") < result.output.count("done")  # nothing is made twice
 
 
 def test_import_of_a_shared_folder(shared_data, monkeypatch, own_cache):

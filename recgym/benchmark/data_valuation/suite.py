@@ -87,7 +87,7 @@ def fitting(dataset: str | None, variant: str) -> dict[str, int]:
     return {name: size for name, size in most.items() if size < getattr(Params(), name)}
 
 
-def prepare(suite: Suite, tell: Callable[[str, str, float], None]) -> None:
+def prepare(suite: Suite, tell: Callable[[str, str, float], None], jobs: int) -> None:
     """Warm the recommender up once, where that is kept in the cache.
 
     Raises:

@@ -65,7 +65,7 @@ def where(dataset: str | None, variant: str) -> dict[str, str]:
     return found if variant == "clean" else {**found, "variant": variant}
 
 
-def prepare(suite: Suite, tell: Callable[[str, str, float], None]) -> None:
+def prepare(suite: Suite, tell: Callable[[str, str, float], None], jobs: int) -> None:
     """Factorise the ratings once, where that is kept in the cache.
 
     Raises:

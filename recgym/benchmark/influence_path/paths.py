@@ -35,7 +35,7 @@ def evolution(place: Place) -> Exhibit:
     """
     entries = _evolving(place.name)
     _check_genres(place.log)
-    place.need(suites.needed(entries))
+    place.need_for(entries)
     rows = []
     for done, entry in enumerate(entries):
         followed, saw = [], ""
@@ -130,7 +130,7 @@ def case(place: Place) -> Exhibit:
     dataset = place.name
     entries = _cases(dataset)
     _check_genres(log := place.log)
-    place.need(suites.needed(entries))
+    place.need_for(entries)
     task = _genre_shift(log, place.tasks(0))
     rows = []
     for done, entry in enumerate(entries):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy as np
 from recgym.benchmark import making
 from recgym.benchmark.evaluation import evaluate
 from recgym.benchmark.exhibits import Tell
+from recgym.benchmark.influence_path import missing
 from recgym.benchmark.influence_path import suite as suites
 from recgym.benchmark.suites import Entry
 
@@ -61,7 +63,13 @@ class Place:
 
     def need(self, models: Sequence[str]) -> None:
         """Train those of these models that have not been trained on the data set."""
-        suites.train_missing(models, self.log, self.tell)
+        missing.train(models, self.log, self.tell, os.cpu_count() or 1)
+
+    def need_for(self, entries: Sequence[Entry]) -> None:
+        """Train what these agents and the simulated user need and that has not been trained."""
+        from recgym.envs.influence_path.worlds import default_user
+
+        self.need(suites.needed(entries, default_user(self.name)))
 
     def venv(self, rows: int, split: str = "test", **more: Any) -> Any:
         kwargs = {**self.kwargs, **more}

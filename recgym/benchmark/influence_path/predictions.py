@@ -98,7 +98,7 @@ def next_item(place: Place) -> Exhibit:
         *(suites.irn(dataset, f"irn[gap {gap}]", gap=gap) for gap in suites.GAPS),
         Entry("jump", "jump"),
     ]
-    place.need(suites.needed(entries))
+    place.need_for(entries)
     log = place.log
     counted = leave_last_out(log)[0]
     ranks: dict[str, list[np.ndarray]] = {entry.label: [] for entry in entries}
@@ -157,7 +157,7 @@ def impressionability(place: Place) -> Exhibit:
 
     dataset = place.name
     entry = suites.irn(dataset, "irn")
-    place.need(["bert4rec"])
+    place.need_for([entry])
     moments, counts = [], []
     for seed in place.training_seeds(entry):
         place.tell("impressionability", f"seed {seed}", seed / len(SEEDS))
@@ -212,10 +212,10 @@ def conditioning(place: Place) -> Exhibit:
     from recgym.evaluators import backbones
 
     vectors = backbones.item_vectors(place.log)
-    place.need(["bert4rec"])
     searched = suites.SEARCHED.get(place.name, {})
     trainings = {**TRAININGS, **{kind.rstrip(", "): config for kind, config in searched.items()}}
     entries = {name: suites.irn(place.name, name, **config) for name, config in trainings.items()}
+    place.need_for(list(entries.values()))
     seeds = place.training_seeds(entries["ours"])
     rows = []
     for number, (training, entry) in enumerate(entries.items()):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from recgym.benchmark.influence_path import missing
 from recgym.benchmark.suites import Entry, Metric, Suite
-
-if TYPE_CHECKING:
-    from recgym.data.log import InteractionLog
 
 ENV_ID = "recgym/InfluencePath-v0"
 DEFAULT = "ml-latest-small"
@@ -173,35 +171,22 @@ def where(dataset: str | None, variant: str) -> dict[str, Any]:
     return found if variant == "clean" else {**found, "variant": variant}
 
 
-def prepare(suite: Suite, tell: Callable[[str, str, float], None]) -> None:
+def prepare(suite: Suite, tell: Callable[[str, str, float], None], jobs: int) -> None:
     """Train the models that the suite's agents and simulated users need and that are missing.
 
     Raises:
         DataError: the data set is not on this machine; the message says how to get it.
     """
     from recgym import data
+    from recgym.envs.influence_path.worlds import default_user
 
     dataset = str(suite.env_kwargs.get("dataset", DEFAULT))
     log = data.load(dataset, str(suite.env_kwargs.get("variant", "clean")))
-    judge = str(suite.env_kwargs.get("evaluator", "bert4rec"))
-    train_missing(needed(suite.entries, judge), log, tell)
+    user = str(suite.env_kwargs.get("evaluator", default_user(dataset)))
+    missing.train(needed(suite.entries, user), log, tell, jobs)
 
 
-def train_missing(
-    models: Iterable[str], log: InteractionLog, tell: Callable[[str, str, float], None]
-) -> None:
-    """Train those of these models that have not been trained on the log."""
-    from recgym.evaluators import recipes
-
-    for model in models:
-        epochs = recipes.recipe(model, log.name).training_config().epochs
-        what = f"{model} on {log.name}"
-        recipes.ensure(
-            model, log, lambda stage, now, w=what, n=epochs: tell(w, stage, now.epoch / n)
-        )
-
-
-def needed(entries: Iterable[Entry], evaluator: str = "bert4rec") -> list[str]:
+def needed(entries: Iterable[Entry], evaluator: str) -> list[str]:
     """Names of the trained models that these agents and the simulated user need."""
     from recgym import agents, evaluators, models
 

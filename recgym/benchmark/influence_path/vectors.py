@@ -34,7 +34,7 @@ def vectors(place: Place) -> Exhibit:
     such pairs the vectors of co-occurrence are made, so that theirs is a ceiling and no merit.
     """
     log, entries = place.log, _entries()
-    place.need(suites.needed(entries))
+    place.need_for(entries)
     known = pd.DataFrame(list(_known(log, place)))
     rows: list[dict[str, Any]] = []
     for done, entry in enumerate(entries):

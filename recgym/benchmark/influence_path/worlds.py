@@ -26,7 +26,7 @@ def worlds(place: Place) -> Exhibit:
     another leads no co-occurrence, and no model has seen an item of both in one history.
     """
     entries = _shown(place.name)
-    place.need(suites.needed(entries))
+    place.need_for(entries)
     log = place.log
     of_user, of_item = parts(log)
     number = np.arange(of_user.max() + 1)

@@ -45,12 +45,16 @@ def build(
         instances = _instances(world.log, split, params, world.objectives)
         return InfluencePath(world.log, judge, instances, params)
     log = resolve_log(dataset, variant)
-    if evaluator is None:
-        evaluator = "markov" if log.name == "synthetic" else "bert4rec"
+    evaluator = default_user(log.name) if evaluator is None else evaluator
     judge = load_evaluator(evaluator, log) if isinstance(evaluator, str) else evaluator
     if not isinstance(judge, SequenceEvaluator):
         raise ValueError(f"evaluator must be a name or a SequenceEvaluator, got {judge!r}.")
     return InfluencePath(log, judge, _instances(log, split, params), params)
+
+
+def default_user(dataset: str) -> str:
+    """Name of the simulated user of a data set, where none is asked for."""
+    return "markov" if dataset == "synthetic" else "bert4rec"
 
 
 def _instances(
