@@ -111,6 +111,7 @@ EXHIBITS: Mapping[str, str] = {
     "influence-path-impressionability": _INFLUENCE,
     "influence-path-evolution": _INFLUENCE,
     "influence-path-conditioning": _INFLUENCE,
+    "influence-path-learning": _INFLUENCE,
     "influence-path-case": _INFLUENCE,
     "influence-path-worlds": _INFLUENCE,
     "influence-path-vectors": _INFLUENCE,

@@ -12,7 +12,15 @@ import pytest
 from recgym import agents, data, evaluators
 from recgym.agents.base import Agent
 from recgym.benchmark import exhibits, runner, studies
-from recgym.benchmark.influence_path import missing, paths, place, predictions, vectors, worlds
+from recgym.benchmark.influence_path import (
+    missing,
+    paths,
+    place,
+    predictions,
+    trained_irn,
+    vectors,
+    worlds,
+)
 from recgym.benchmark.influence_path import suite as suites
 from recgym.benchmark.influence_path.place import Place
 from recgym.benchmark.suites import Entry
@@ -32,7 +40,7 @@ def world():
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    for module in (place, predictions, paths, worlds, vectors):
+    for module in (place, predictions, paths, trained_irn, worlds, vectors):
         monkeypatch.setattr(module, "SEEDS", (0, 1))
     monkeypatch.setitem(suites.IRN, "synthetic", SMALL_IRN)  # type: ignore[arg-type]
     monkeypatch.setattr(Place, "need", lambda self, models: None)
@@ -59,6 +67,24 @@ def test_whatever_learns_is_trained_once_on_movielens_1m(name):
     for entry in (*suite.entries, *suites.methods("ml-1m")):
         kind = agents.agent_class(entry.agent, suite.env_id)
         assert (kind.learn is not Agent.learn) == (entry.train_seed is not None), entry.label
+
+
+def test_irn_learns_as_its_agents_tell(world):
+    shown = trained_irn.learning(world)
+    curve = shown.frames["learning"]
+    assert set(curve["trained"]) == {"ours", "published mask"}
+    assert set(curve["seed"]) == {0, 1}
+    agent = world.agent(suites.irn("synthetic", "irn"), 1)
+    mine = curve[(curve["trained"] == "ours") & (curve["seed"] == 1)]
+    assert mine["validation"].tolist() == [point["validation"] for point in agent.curve]
+    assert round(mine["validation"].min(), 4) == agent.training_record["validation_loss"]
+    assert set(shown.figures) == {"learning"}
+
+
+def test_irn_is_also_trained_as_its_search_prefers():
+    found = trained_irn._trainings("lastfm-2k", "ours")
+    assert [e.config["learning_rate"] for e in found.values()] == [8e-3, 1e-3]
+    assert list(trained_irn._trainings("ml-1m", "ours")) == ["ours"]
 
 
 def test_studies_of_the_papers_lastfm_judge_every_third_user():
@@ -306,26 +332,26 @@ def test_data_without_genres_are_refused_before_anything_is_trained(monkeypatch)
 
 
 def test_conditioning_and_impressionability(world):
-    frame = predictions.conditioning(world).frames["conditioning"]
-    assert set(frame["trained"]) == set(predictions.TRAININGS)
+    frame = trained_irn.conditioning(world).frames["conditioning"]
+    assert set(frame["trained"]) == set(trained_irn.TRAININGS)
     kl = frame[frame["metric"] == "KL"]
     assert (kl["value"] > 0).all()
     assert set(frame["objective"]) == {"random", "another's", "future"}
-    moments = predictions.impressionability(world).frames["moments"]
+    moments = trained_irn.impressionability(world).frames["moments"]
     assert (moments.groupby("seed")["users"].sum() == world.log.n_users).all()
     assert list(moments["seed"]) == [0, 1]
     assert set(moments["group"]) == {"trained"}  # nobody's history is too short here
 
 
 def test_items_of_others_are_new_and_after_the_same_histories(world):
-    drawn = predictions._conditioned(world, 0)
+    drawn = trained_irn._conditioned(world, 0)
     future, other = drawn["future"], drawn["another's"]
     for tasks in drawn.values():
         assert [(t["user"], t["cut"]) for t in tasks] == [(t["user"], t["cut"]) for t in future]
     assert 0 < len(future) < len(world.tasks(0))
     for task in future:
         items = world.log.items_of(task["user"])
-        assert len(items) - task["cut"] == predictions.HELD_BACK <= task["cut"]
+        assert len(items) - task["cut"] == trained_irn.HELD_BACK <= task["cut"]
         assert task["toward"] == items[-1]
     last = {t["toward"] for t in future}
     for task in other:

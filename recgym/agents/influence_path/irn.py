@@ -137,6 +137,8 @@ class IRNAgent(Agent):
             torch.manual_seed(c.seed)
             self.network = new_irn(log, self.architecture, c.init_std)
         self.vectors = backbones.item_vectors(log)
+        self.curve: list[dict[str, float]] = []
+        """Of :meth:`learn`, epoch by epoch: ``epoch``, ``loss``, ``validation`` (loss)."""
 
     def learn(
         self, total_timesteps: int | None = None, *, seed: int | None = None, progress: bool = False
@@ -179,6 +181,7 @@ class IRNAgent(Agent):
             raise AgentError(str(error)) from None
         finally:
             bar.close()
+        self.curve = record.curve
         self.training_record = {
             "epochs": record.epoch,
             "best_epoch": record.best_epoch,

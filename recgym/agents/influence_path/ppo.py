@@ -1,4 +1,8 @@
-"""Plain PPO over candidate sets: it learns by penalties which candidates are not legal."""
+"""Plain PPO over candidate sets: it learns by penalties which candidates are not legal.
+
+Only users who may refuse make some of them so: with passive users it learns what MaskablePPO
+does.
+"""
 
 from __future__ import annotations
 
