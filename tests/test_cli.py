@@ -56,6 +56,25 @@ def test_info_shows_spaces_arguments_and_documentation():
         assert text in out.stdout
 
 
+def test_info_shows_an_agent_and_its_settings():
+    out = recgym("info", TINY, "--agent", "irn")
+    assert out.returncode == 0, out.stderr
+    for text in ("sees: log", "gap: int | Literal['left'] = 'left'", "Candidates of ``nearest``."):
+        assert text in out.stdout
+    assert ":mod:" not in out.stdout
+    unknown = recgym("info", TINY, "--agent", "oracle")
+    assert unknown.returncode == 2
+    assert "'oracle'" in unknown.stderr
+
+
+def test_a_bench_that_takes_no_files_says_what_does(tmp_path):
+    (tmp_path / "own.csv").write_text("user,item\n0,0\n")
+    words = ("--dataset", str(tmp_path / "own.csv"), "--out", str(tmp_path / "runs"))
+    out = recgym("bench", "influence-path", *words)
+    assert out.returncode == 2
+    assert "--env dataset=PATH" in out.stderr
+
+
 def test_play_shows_one_episode():
     out = recgym("play", TINY, "--agent", "jump")
     assert out.returncode == 0, out.stderr

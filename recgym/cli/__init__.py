@@ -89,12 +89,16 @@ def list_() -> None:
 @app.command()
 def info(
     env_id: EnvArgument,
+    agent: Annotated[str | None, typer.Option(help="describe this agent and its settings")] = None,
     env: EnvOption = None,
 ) -> None:
-    """Describe an environment: spaces, arguments, documentation."""
-    from recgym.cli.describe import print_info
+    """Describe an environment: spaces, arguments, documentation; or one of its agents."""
+    from recgym.cli.describe import print_agent, print_info
 
-    print_info(env_id, pairs(env, "--env"))
+    if agent is None:
+        print_info(env_id, pairs(env, "--env"))
+    else:
+        print_agent(env_id, agent)
 
 
 @app.command()

@@ -101,8 +101,13 @@ def _check(jobs: int | None, dataset: str | None, variant: str, module: str) -> 
         raise BenchmarkError(
             f"unknown dataset {dataset!r}: choose one of {', '.join((*worlds, *data.names()))}"
         )
-    if is_path(dataset) and suites.takes_paths(module):
-        return
+    if is_path(dataset):
+        if suites.takes_paths(module):
+            return
+        raise BenchmarkError(
+            f"{dataset}: this suite takes data sets by their names, not your own files. With them "
+            "run its agents one by one: recgym run ENV --agent NAME --env dataset=PATH"
+        )
     data.load(dataset, variant)  # tells what is wrong with the name, or how to get the data
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import re
+import textwrap
+from dataclasses import fields
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import gymnasium as gym
 
 from recgym.benchmark import making
 from recgym.benchmark.files import BenchmarkError
+
+_ROLE = re.compile(r":\w+:`~?([^`]+)`")  # as Sphinx links to code
 
 
 def print_list() -> None:
@@ -58,10 +65,52 @@ def print_info(env_id: str, kwargs: dict[str, Any]) -> None:
     for name, default in _arguments(env_class(env_id)).items():
         console.print(f"  {name} = {spec.kwargs.get(name, default)!r}")
     console.print(f"\nAgents: {', '.join(agents.names(env_id))}")
+    console.print(f"Settings of one: recgym info {env_id} --agent NAME")
     console.print(f"Fingerprint: {getattr(env.unwrapped, 'fingerprint', 'none')}\n")
     text = inspect.getdoc(env_class(env_id)) or "no documentation"
     console.print(Markdown(text), width=min(console.width, 100))
     env.close()
+
+
+def print_agent(env_id: str, name: str) -> None:
+    """What an agent does, what it sees, and its settings with defaults, for ``--set``."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from recgym import agents
+
+    making.check_env_id(env_id)
+    making.check_agent(env_id, name)
+    kind = agents.agent_class(name, env_id)
+    console = Console(markup=False, highlight=False)
+    width = min(console.width, 100)
+    console.print(f"{name}, an agent of {env_id}; sees: {kind.sees}\n", style="bold")
+    for about in (import_module(kind.__module__), kind):
+        text = _ROLE.sub(r"`\1`", inspect.getdoc(about) or "")
+        console.print(Markdown(text), width=width)
+        console.print()
+    console.print("Settings and their defaults, for --set NAME=VALUE:")
+    told = {}
+    for part in reversed(kind.Config.__mro__[:-1]):
+        told |= _documented(part)
+    for field in fields(kind.Config):
+        console.print(f"  {field.name}: {field.type} = {field.default!r}")
+        if text := _ROLE.sub(r"`\1`", told.get(field.name, "")):
+            indent = " " * 6
+            print(textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent))
+
+
+def _documented(cls: type) -> dict[str, str]:
+    """What the strings below a class's fields say of them."""
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for field, after in pairwise(body.body):
+        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+            continue
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            found[field.target.id] = " ".join(str(after.value.value).split())
+    return found
 
 
 def env_class(env_id: str) -> type:

@@ -45,6 +45,7 @@ class IRNAgentConfig(AgentConfig):
     decoding: Literal["greedy", "sampled", "beam"] = "greedy"
     """The best item, a draw from softmax(scores / temperature), or a beam's first item."""
     temperature: float = 1.0
+    """Of a draw; near 0 it is greedy."""
     beams: int = 5
     """Paths that a beam keeps."""
     depth: int = 3
@@ -56,10 +57,13 @@ class IRNAgentConfig(AgentConfig):
     mask_type: Literal[1, 2, 3] = 3
     """1: the objective is visible; 2: with the weight w_t; 3: with w_t·r_u (Table V)."""
     w_t: float = 1.0
+    """Weight of the objective in the attention (Eq. 4)."""
     w_h: float = 0.05
+    """Weight of the history there."""
     objective_reads: bool = False
     """Whether the objective's position attends to the items; it leaks targets in training."""
     width: int = 64
+    """Of item embeddings."""
     layers: int = 2
     heads: int = 2
     feed_forward: int = 256
@@ -67,6 +71,7 @@ class IRNAgentConfig(AgentConfig):
     length: int = 60
     """Tokens of the input, the gap and the objective included."""
     user_width: int = 10
+    """Of user embeddings, from which r_u comes."""
 
     # its training (:class:`recgym.models.irn_training.IRNTraining`)
     epochs: int = 30
