@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -10,7 +12,10 @@ import torch
 import recgym  # noqa: F401
 from recgym import agents
 from recgym.agents.base import AgentError
+from recgym.agents.influence_path.irn import IRNAgentConfig
 from recgym.evaluators.top_k import best_first
+from recgym.models.irn import IRNConfig
+from recgym.models.irn_training import IRNTraining
 from recgym.models.store import StoreError
 
 ID = "recgym/InfluencePath-v0"
@@ -241,3 +246,12 @@ def test_the_gap_decides_whether_it_jumps():
     assert jumps(learned, 20) < jumps(learned, 0) / 2  # 20: the steps left at the start
     without = agents.make("irn", venv, **config, objective_in_loss=False).learn(seed=0)
     assert jumps(without, 0) < jumps(learned, 0) / 2
+
+
+def test_the_agents_defaults_are_those_of_its_network_and_its_training():
+    mine = {field.name: field.default for field in fields(IRNAgentConfig)}
+    for kind in (IRNConfig, IRNTraining):
+        shared = [field for field in fields(kind) if field.name in mine]
+        assert len(shared) >= 9
+        for field in shared:
+            assert mine[field.name] == field.default, field.name
