@@ -283,7 +283,10 @@ def _fitting(key: str, value: np.ndarray, space: Any) -> np.ndarray:
     """(B, ...) of one entry of an observation, which its space of single ones can hold."""
     shape = space.shape or ()
     if value.ndim == 0:
-        raise AgentError(f"observation[{key!r}] is a single value among batches of observations.")
+        raise AgentError(
+            f"observation[{key!r}] is a single value among batches of observations. Give each "
+            "entry as many rows."
+        )
     if value.size != len(value) * int(np.prod(shape)):
         raise AgentError(
             f"observation[{key!r}] has rows of shape {value.shape[1:]}, in the agent's world it is "

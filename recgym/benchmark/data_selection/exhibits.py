@@ -220,8 +220,7 @@ def _summary(keys: Row, found: Sequence[Mapping[str, Compared]], tried: int) -> 
         mine = [each[what] for each in found if what in each]
         for metric in ("error", "rank"):
             e = scoring.estimate([np.array([getattr(each, metric)]) for each in mine], "mean")
-            number = {**e.columns}
-            rows.append({**keys, "what": what, "metric": metric, **number, "worlds": len(mine)})
+            rows.append({**keys, "what": what, "metric": metric, **e.columns, "worlds": len(mine)})
     if len(found) < tried:
         rows.append({**keys, "what": "failed", "metric": "worlds", "value": tried - len(found)})
     return rows
